@@ -1,0 +1,183 @@
+# PageLab's one Makefile. `make help` lists the targets; docs/design.md says what the parts are.
+#
+#   BUILD=dir        where everything goes (build)
+#   COMPILER=clang   instead of gcc
+#   SANITIZE=thread  what the host programs run under (address,undefined)
+#   V=1              shows the commands
+#   ARGS="..."       for `make run`: parameters and options of tools/pagelab run
+BUILD    ?= build
+COMPILER ?= gcc
+SANITIZE ?= address,undefined
+say       = $(if $(V),,@printf '%-5s %s\n' $(1) $@;)
+
+# --- what to install (Debian's names) ---------------------------------------------------------------
+DEPS := binutils clang clang-format dosfstools gcc gdb gdisk git gnu-efi libc6-dev libclang-rt-dev \
+        libcmocka-dev make mtools nasm ovmf python3 python3-pexpect python3-pytest python3-serial \
+        qemu-system-x86 u-boot-qemu universal-ctags zlib1g-dev
+
+# --- sources: a new file needs no line here ---------------------------------------------------------
+sources = $(sort $(wildcard $(addsuffix /*.$(1),$(2))))
+
+ROOMS     := core core/mm core/script core/report
+CORE_C    := $(call sources,c,$(ROOMS) x86_64)
+CORE_ASM  := $(call sources,asm,x86_64)
+# The loader checks scenarios with the core's own code: all of core/script but what runs them, and
+# the ground floor that it stands on.
+SHARED_C  := $(filter-out core/script/compiler% core/script/runner% core/script/run_%, \
+               $(call sources,c,core/script)) \
+             $(addprefix core/,arena.c crc32.c fmt.c result.c text.c version.c)
+EFI_C     := $(call sources,c,efi)
+EFI_ASM   := $(call sources,asm,efi)
+SCENARIOS := $(call sources,scn,scenarios)
+HOST_C    := $(filter-out core/main.c,$(call sources,c,$(ROOMS))) $(call sources,c,tests/host/machine)
+TESTS     := $(patsubst tests/host/%.c,%,$(call sources,c,tests/host/test_*))
+FUZZERS   := $(patsubst tests/fuzz/%.c,%,$(call sources,c,tests/fuzz))
+
+# --- flags --------------------------------------------------------------------------------------------
+CC       := $(COMPILER)
+WARN     := -Wall -Wextra -Wshadow -Wconversion -Wmissing-prototypes -Wswitch-enum -Wvla -Werror
+# Nothing of where and when a file was built may get into it.
+COMMON   := -std=gnu2x -I. -g -ffile-prefix-map=$(CURDIR)=. -MMD -MP $(WARN)
+CORE_FLAGS := $(COMMON) -O2 -Ix86_64 -ffreestanding -mno-red-zone -mgeneral-regs-only -mcmodel=kernel \
+              -fno-pic -fno-pie -fno-stack-protector -fno-asynchronous-unwind-tables \
+              -fno-omit-frame-pointer
+CORE_LINK  := -nostdlib -static -T x86_64/link.ld -z max-page-size=4096 -z noexecstack --build-id=none
+EFI_FLAGS  := $(COMMON) -O2 -isystem /usr/include/efi -isystem /usr/include/efi/x86_64 \
+              -ffreestanding -mno-red-zone -fpic -fshort-wchar -fno-stack-protector \
+              -fno-asynchronous-unwind-tables -mno-avx -DGNU_EFI_USE_MS_ABI
+EFI_LINK   := -nostdlib -shared -Bsymbolic -znocombreloc -T /usr/lib/elf_x86_64_efi.lds \
+              /usr/lib/crt0-efi-x86_64.o --build-id=none
+HOST_FLAGS := $(COMMON) -O1 -Itests/host -pthread -fno-omit-frame-pointer -fsanitize=$(SANITIZE) \
+              -fno-sanitize-recover=all
+FUZZ_FLAGS := $(filter-out -fsanitize=%,$(HOST_FLAGS)) -fsanitize=fuzzer-no-link,address,undefined
+export SOURCE_DATE_EPOCH := 1577836800
+
+# --- files --------------------------------------------------------------------------------------------
+CORE_O := $(patsubst %,$(BUILD)/core/%.o,$(CORE_C) $(CORE_ASM))
+EFI_O  := $(patsubst %,$(BUILD)/efi/%.o,$(EFI_C) $(EFI_ASM) $(SHARED_C))
+HOST_O := $(patsubst %,$(BUILD)/host/%.o,$(HOST_C))
+FUZZ_O := $(patsubst %,$(BUILD)/fuzz/%.o,$(HOST_C))
+
+HOST_PROGRAMS := $(if $(wildcard tests/host/host_main.c),$(BUILD)/pagelab-host) \
+                 $(if $(wildcard tests/host/check_main.c),$(BUILD)/pagelab-check) \
+                 $(TESTS:%=$(BUILD)/host/%)
+FUZZ_PROGRAMS := $(FUZZERS:%=$(BUILD)/fuzz/%)
+
+.DEFAULT_GOAL := all
+.SECONDARY:
+.DELETE_ON_ERROR:
+.PHONY: all host fuzz run test image debug lint format clean deps help compile_commands.json FORCE
+
+all: $(BUILD)/BOOTX64.EFI ## builds build/BOOTX64.EFI, the whole of PageLab in one file
+
+host: $(HOST_PROGRAMS) ## builds the host programs: unit tests, pagelab-host, pagelab-check
+
+fuzz: $(FUZZ_PROGRAMS) ## builds the fuzzers (clang)
+
+run: all host ## boots it in QEMU, runs every scenario, writes results/<run>/ (ARGS="run=null --cpus 4")
+	tools/pagelab run $(ARGS)
+
+test: all host fuzz ## unit tests, hosted scenarios, fuzzers, boot tests
+	tests/run --build $(BUILD) $(ARGS)
+
+lint: ## format, both compilers, who may include whom, sizes of functions and files
+	tools/lint
+
+format: ## formats the C sources in place
+	clang-format -i $$(git ls-files -co --exclude-standard '*.c' '*.h')
+
+debug: all ## QEMU stopped at the core's first instruction, gdb attached, symbols loaded
+	tools/debug $(BUILD)
+
+image: $(BUILD)/pagelab.img ## a GPT disk image for a USB stick
+
+clean: ## removes the build directory
+	rm -rf $(BUILD)
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z_.]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+
+deps: ## installs what is needed (apt-get), or names it
+	@tools/deps $(DEPS)
+
+# --- the core: one ELF at the top of the address space --------------------------------------------
+$(BUILD)/core.elf: $(CORE_O) x86_64/link.ld
+	$(call say,LINK)ld $(CORE_LINK) -o $@ $(CORE_O)
+
+$(BUILD)/core/%.c.o: %.c $(BUILD)/flags
+	@mkdir -p $(@D)
+	$(call say,CC)$(CC) $(CORE_FLAGS) $(VERSION_$(basename $(notdir $<))) -c $< -o $@
+
+$(BUILD)/core/%.asm.o: %.asm $(BUILD)/flags
+	@mkdir -p $(@D)
+	$(call say,NASM)nasm --reproducible -f elf64 -g -F dwarf -Ix86_64/ -Werror -MD $(@:.o=.d) -MP -o $@ $<
+
+# Symbols stay, for backtraces; debug information stays behind, for gdb.
+$(BUILD)/core.embedded.elf: $(BUILD)/core.elf
+	$(call say,COPY)objcopy --strip-debug $< $@
+
+# --- the loader: an EFI application with the core and the scenarios inside ---------------------------
+$(BUILD)/BOOTX64.EFI: $(BUILD)/loader.so
+	$(call say,COPY)objcopy -j .text -j .sdata -j .data -j .rodata -j .dynamic -j .dynsym -j .rel -j .rela \
+	    -j '.rel.*' -j '.rela.*' -j .reloc --target efi-app-x86_64 $< $@
+
+$(BUILD)/loader.so: $(EFI_O)
+	$(call say,LINK)ld $(EFI_LINK) -o $@ $(EFI_O) -L/usr/lib -lgnuefi -lefi
+
+$(BUILD)/efi/%.c.o: %.c $(BUILD)/flags
+	@mkdir -p $(@D)
+	$(call say,CC)$(CC) $(EFI_FLAGS) $(VERSION_$(basename $(notdir $<))) -c $< -o $@
+
+$(BUILD)/efi/%.asm.o: %.asm $(BUILD)/flags
+	@mkdir -p $(@D)
+	$(call say,NASM)nasm --reproducible -f elf64 -I$(BUILD)/ -Werror -MD $(@:.o=.d) -MP -o $@ $<
+
+# --- the host: the same core on a simulated machine ---------------------------------------------------
+$(BUILD)/host/libcore.a: $(HOST_O)
+	$(call say,AR)rm -f $@ && ar rcsD $@ $^
+
+$(BUILD)/host/%.c.o: %.c $(BUILD)/flags
+	@mkdir -p $(@D)
+	$(call say,CC)$(CC) $(HOST_FLAGS) $(VERSION_$(basename $(notdir $<))) -c $< -o $@
+
+$(BUILD)/host/test_%: $(BUILD)/host/tests/host/test_%.c.o $(BUILD)/host/libcore.a
+	$(call say,LINK)$(CC) $(HOST_FLAGS) -o $@ $^ -lcmocka -lz
+
+$(BUILD)/pagelab-host: $(BUILD)/host/tests/host/host_main.c.o $(BUILD)/host/core/main.c.o $(BUILD)/host/libcore.a
+	$(call say,LINK)$(CC) $(HOST_FLAGS) -o $@ $^
+
+$(BUILD)/pagelab-check: $(BUILD)/host/tests/host/check_main.c.o $(BUILD)/host/libcore.a
+	$(call say,LINK)$(CC) $(HOST_FLAGS) -o $@ $^
+
+$(BUILD)/fuzz/%.c.o: %.c $(BUILD)/flags
+	@mkdir -p $(@D)
+	$(call say,CC)clang $(FUZZ_FLAGS) $(VERSION_$(basename $(notdir $<))) -c $< -o $@
+
+$(BUILD)/fuzz/libcore.a: $(FUZZ_O)
+	$(call say,AR)rm -f $@ && ar rcsD $@ $^
+
+$(FUZZ_PROGRAMS): $(BUILD)/fuzz/%: $(BUILD)/fuzz/tests/fuzz/%.c.o $(BUILD)/fuzz/libcore.a
+	$(call say,LINK)clang $(FUZZ_FLAGS) -fsanitize=fuzzer -o $@ $^
+
+# --- things that change without a file changing -------------------------------------------------------
+# The version goes into core/version.c alone, so that a commit recompiles one file.
+COMMIT   = $(shell git describe --always --dirty --abbrev=40 --match= 2>/dev/null || echo unknown)
+VERSION_version = -DPAGELAB_COMMIT='"$(COMMIT)"' \
+    -DPAGELAB_COMPILER='"$(shell $(CC) --version | head -n 1)"'
+
+# Writes its text only when it is another one: what depends on the file is then made again.
+keep = mkdir -p $(@D) && echo '$(subst ','\'',$(1))' | cmp -s - $@ || echo '$(subst ','\'',$(1))' > $@
+$(BUILD)/flags: FORCE
+	@$(call keep,$(CC) $(CORE_FLAGS) $(EFI_FLAGS) $(HOST_FLAGS))
+$(BUILD)/commit: FORCE
+	@$(call keep,$(COMMIT))
+$(addsuffix /core/version.c.o,$(BUILD)/core $(BUILD)/efi $(BUILD)/host $(BUILD)/fuzz): $(BUILD)/commit
+
+compile_commands.json: ## for editors and clang tools
+	bear --output $@ -- $(MAKE) BUILD=$(BUILD)/compile-commands all host
+
+ifneq ($(filter deps,$(MAKECMDGOALS)),)
+.NOTPARALLEL: # deps come before what needs them
+endif
+
+-include $(patsubst %.o,%.d,$(CORE_O) $(EFI_O) $(HOST_O) $(FUZZ_O) $(wildcard $(BUILD)/*/tests/*/*.o))

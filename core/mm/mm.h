@@ -1,0 +1,50 @@
+/* The virtual-memory core as a whole: start, figures, audit.
+ *
+ * Locking: mm_init() before other CPUs run; the rest anywhere without locks held. */
+#ifndef CORE_MM_MM_H
+#define CORE_MM_MM_H
+
+#include "core/boot_info.h"
+#include "core/machine.h"
+#include "core/result.h"
+
+/* Builds the frame database from the memory map, the kernel's own page tables and regions, and loads
+ * them. ENOMEM with a log line when the machine has too little memory. */
+result_t mm_init(const struct boot_info *boot);
+/* What core/machine.h wants of the core. */
+const struct machine_services *mm_machine_services(void);
+/* With all CPUs up: gives back the boot-time memory, builds the harness window shared by all spaces, arms the fault
+ * handler. */
+result_t mm_start(void);
+
+/* Memory for the harness (scripts, samples), in no counter; taken once, for ever. At least 4 MiB,
+ * about 1/16 of memory, at most 64 MiB. Direct map. */
+void *mm_harness_memory(uint64_t *size_bytes);
+
+uint64_t mm_memory_bytes(void);    /* all RAM of the machine */
+uint64_t mm_usable_bytes(void);    /* `$memory`: frames that scenarios can ever have */
+uint64_t mm_free_bytes(void);      /* `$free`: free and promised to nobody */
+uint64_t mm_committed_pages(void); /* promised and not yet used */
+
+/* Fails the N-th of the allocations to come (frames and kernel objects alike), or every N-th; 0: off. */
+struct mm_inject {
+    uint64_t nth;
+    bool every;
+};
+void mm_inject(struct mm_inject inject);
+bool mm_inject_fired(void);
+
+/* What is wrong, in one line; says which object, region or frame. */
+struct audit_report {
+    char text[256];
+};
+/* Proves from scratch, for the whole machine, that every frame has one use and the right count, every
+ * entry of a page table is what its region and object say, trees are sound, commitments add up. False with the first
+ * finding in *report. O(frames + entries). */
+bool mm_audit(struct audit_report *report);
+
+/* Test hooks, for `make mutants`, panics on purpose and audits that must find something: nothing here
+ * is called by the core itself. */
+void mm_debug_leak_frame(void);
+
+#endif

@@ -1,0 +1,96 @@
+/* An address space: region tree, page directory, accounting; what a process or the kernel sees.
+ *
+ * Concepts: every operation validates, reserves and commits: on any failure the space is as it was.
+ * Ranges are half-open, addresses and sizes are bytes.
+ * Errors common to all: EINVAL zero or unaligned size or address; ERANGE outside the space or overflow.
+ * Locking: operations take the space's lock themselves; callers hold none of rank space or below. */
+#ifndef CORE_MM_SPACE_H
+#define CORE_MM_SPACE_H
+
+#include "core/fault_outcome.h"
+#include "core/lock.h"
+#include "core/mm/page_directory.h"
+#include "core/mm/region.h"
+#include "core/mm/region_tree.h"
+#include "core/result.h"
+
+/* The range in which user regions may be placed; above it lies the harness window. */
+#define SPACE_USER_LOW (2 * MIB)
+uint64_t space_user_high(void);
+
+struct space {
+    struct lock lock;
+    struct region_tree tree;
+    struct page_directory directory;
+    struct list_node all_link; /* in mm.spaces */
+};
+
+struct range {
+    uint64_t base;
+    uint64_t size_bytes;
+};
+
+enum map_at { MAP_AT_ANY, MAP_AT_FIXED };
+enum if_taken { IF_TAKEN_REFUSE, IF_TAKEN_REPLACE, IF_TAKEN_ELSEWHERE };
+
+struct map_args {
+    uint64_t size_bytes;
+    unsigned prot; /* enum prot, or-ed */
+    enum map_at at;
+    uint64_t address; /* with MAP_AT_FIXED */
+    enum if_taken if_taken;
+    uint64_t align_bytes; /* a power of two, at least a page */
+    bool unbacked;        /* no object: the range is only reserved */
+    bool commit;          /* promise every page now: a later fault cannot fail for want of one */
+    bool populate;        /* map every page now, as writes would (reads, where the rights say so) */
+};
+
+/* A new, empty space; costs one frame. ENOMEM. */
+result_t space_create(struct space **space);
+/* Unmaps everything and frees the space. If this CPU has it loaded, the kernel's root is loaded first.
+ * Flushes nothing. O(pages present / 512 + regions + frames freed). */
+void space_destroy(struct space *space);
+
+/* Maps fresh anonymous memory, or reserves a range. EEXIST: taken (IF_TAKEN_REFUSE); ENOMEM: no hole,
+ * commitment, frame or kernel object. O(log regions), plus what populate costs. */
+result_t space_map(struct space *space, const struct map_args *args, virt_t *base);
+/* Unmaps what is mapped in the range, splitting regions at its ends; passes over what is not. ENOMEM
+ * when a split has no memory. */
+result_t space_unmap(struct space *space, struct range range);
+/* Changes rights, splitting at the ends and merging neighbours that fit. ENOENT if any page of the
+ * range is not mapped; ENOMEM. */
+result_t space_protect(struct space *space, struct range range, unsigned prot);
+/* A copy: private regions copy-on-write. O(regions + pages with data / 512). ENOMEM. */
+result_t space_fork(struct space *parent, struct space **child);
+
+/* Makes the space this CPU's; NULL: the kernel's own. No-op if it is already. */
+void space_load(struct space *space);
+/* Finds the region at an address as a fault does; false if there is none. */
+bool space_lookup(struct space *space, uint64_t address);
+/* What a fault at `address` does; machine_fault_handler is set to a wrapper of it. */
+enum fault_outcome space_fault(uint64_t address, unsigned access);
+
+struct mismatch {
+    uint64_t address;
+    uint64_t expected;
+    uint64_t found;
+};
+/* Writes or checks splitmix64(pattern ^ (offset / 8)) at every 8 bytes of the range, through the
+ * objects: allocates pages, but makes no page-table entries and takes no faults. `offset` is that of the range's first
+ * byte. Range may start and end at any multiple of 8. ENOENT: a part is not mapped or has no object;
+ * ENOMEM. Verify returns EFAULT with *mismatch at the first difference. */
+result_t space_fill(struct space *space, struct range range, uint64_t pattern, uint64_t offset);
+result_t space_verify(struct space *space, struct range range, uint64_t pattern, uint64_t offset,
+                      struct mismatch *mismatch);
+
+/* For the variables of scripts. */
+uint64_t space_region_count(const struct space *space);
+uint64_t space_resident_pages(struct space *space);                        /* O(tables) */
+uint64_t space_resident_pages_in(struct space *space, struct range range); /* O(tables in it) */
+uint64_t space_table_frames(const struct space *space);                    /* O(1) */
+/* CRC over regions, rights and contents; O(bytes). */
+uint32_t space_digest(struct space *space);
+/* Longest row of consecutive frames behind the range. */
+uint64_t space_frame_run(struct space *space, struct range range);
+
+#endif

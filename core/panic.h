@@ -1,0 +1,25 @@
+/* Programmer errors and unexpected exceptions: print everything that helps to find the cause, end the
+ * run with status 2. */
+#ifndef CORE_PANIC_H
+#define CORE_PANIC_H
+
+#include <stdarg.h>
+
+/* What a panic says about the work under way; set by the runner, printed if non-NULL. It is called in
+ * a broken machine: it must not lock, allocate or fault. It prints through log_panic_line(). */
+extern void (*panic_describe_scenario)(void);
+/* Ends the report after a panic: `not ok` for the running scenario and the `@pagelab done` line. */
+extern void (*panic_finish_report)(void);
+
+[[gnu::noreturn]] void panic_at(const char *file, int line, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+#define panic(...) panic_at(__FILE__, __LINE__, __VA_ARGS__)
+
+/* The same for an exception: `dump` (may be NULL) is called with `context` to print registers and a
+ * backtrace from where it happened, instead of from here. */
+[[gnu::noreturn]] void panic_exception(void (*dump)(const void *context), const void *context,
+                                       const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+#endif
