@@ -1,0 +1,76 @@
+/* What core/machine.h promises inline, on the simulated machine: Linux threads for CPUs, a mapping of
+ * Linux for physical memory, the PC's page-table format walked in software (machine_sim.c). */
+#ifndef TESTS_HOST_MACHINE_INLINE_H
+#define TESTS_HOST_MACHINE_INLINE_H
+
+#include <string.h>
+
+#include "core/types.h"
+#include "x86_64/pte.h"
+
+struct cpu;
+
+/* Where physical address 0 would be; immutable after sim_start(). */
+extern char *sim_memory;
+/* This thread's CPU: the first one's for every thread that is none of the machine's. */
+extern _Thread_local struct cpu *sim_cpu;
+/* Would this CPU take interrupts? Nothing interrupts a simulated CPU; tests look at it. */
+extern _Thread_local bool sim_interrupts;
+
+ticks_t sim_ticks(void);
+void sim_pause(void);
+void sim_flush_page(uint64_t address);
+
+static inline struct cpu *machine_cpu(void)
+{
+    return sim_cpu;
+}
+
+static inline ticks_t machine_ticks(void)
+{
+    return sim_ticks();
+}
+
+static inline void machine_pause(void)
+{
+    sim_pause();
+}
+
+static inline uint64_t machine_irq_disable(void)
+{
+    bool were_on = sim_interrupts;
+    sim_interrupts = false;
+    return were_on;
+}
+
+static inline void machine_irq_restore(uint64_t were_on)
+{
+    sim_interrupts = were_on != 0;
+}
+
+static inline void *machine_phys_to_virt(phys_t address)
+{
+    return sim_memory + address.value;
+}
+
+static inline phys_t machine_virt_to_phys(const void *address)
+{
+    return phys((uint64_t)((const char *)address - sim_memory));
+}
+
+static inline void machine_page_clear(void *page)
+{
+    memset(page, 0, PAGE_SIZE);
+}
+
+static inline void machine_page_copy(void *to, const void *from)
+{
+    memcpy(to, from, PAGE_SIZE);
+}
+
+static inline void machine_flush_page(virt_t address)
+{
+    sim_flush_page(address.value);
+}
+
+#endif
