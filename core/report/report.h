@@ -7,7 +7,8 @@
  *                           report_combination_end,
  *     report_scenario_end,
  *   report_run_end.
- * There is one report; it keeps what it needs to finish after a panic in any state.
+ * There is one report; it keeps what it needs to finish after a panic in any state. Calls out of order
+ * are programmer errors.
  * Locking: for one CPU; lines go out through core/log.h. */
 #ifndef CORE_REPORT_REPORT_H
 #define CORE_REPORT_REPORT_H
@@ -26,6 +27,8 @@ enum run_status {
     STATUS_BAD_INPUT = 3,
 };
 
+/* Optional and first: a panic from here on ends in a proper last line. */
+void report_init(void);
 /* Prints the KTAP version line and the plan; arms panic_finish_report. */
 void report_run_begin(size_t scenario_count);
 
@@ -50,7 +53,8 @@ void report_histogram(const struct metric *metrics, size_t count);
 /* before: values of all counters at the combination's first command; only those that moved. */
 void report_counters(const uint64_t before[COUNTER_COUNT], const uint64_t after[COUNTER_COUNT]);
 
-/* reason: of a skip, or NULL. Prints the nested result line when the scenario has a nested level. */
+/* reason: of a skip, or the directive of a failure ("TIMEOUT"), or NULL; copied. Prints the nested
+ * result line when the scenario has a nested level. */
 void report_combination_end(enum verdict verdict, const char *reason);
 /* Prints the scenario's result line: failed if any combination failed, skipped if all were. Also
  * counts it. */
