@@ -10,6 +10,8 @@
 extern void (*panic_describe_scenario)(void);
 /* Ends the report after a panic: `not ok` for the running scenario and the `@pagelab done` line. */
 extern void (*panic_finish_report)(void);
+/* How a panic ends the run, enum machine_exit; set by core/main.c as `on-exit=` says. */
+extern unsigned panic_exit;
 
 [[gnu::noreturn]] void panic_at(const char *file, int line, const char *format, ...)
     __attribute__((format(printf, 3, 4)));

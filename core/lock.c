@@ -1,0 +1,94 @@
+/* Locks: waiting, and the order of ranks. */
+#include "core/lock.h"
+
+static const char *const rank_names[RANK_COUNT] = {
+    [RANK_SPACE] = "space",   [RANK_REGION] = "region",
+    [RANK_OBJECT] = "object", [RANK_PAGE_DIRECTORY] = "page directory",
+    [RANK_HEAP] = "heap",     [RANK_FRAMES] = "frames",
+    [RANK_REPORT] = "report",
+};
+
+void lock_init(struct lock *lock, enum lock_rank rank, const char *name)
+{
+    *lock = (struct lock){.rank = (uint8_t)rank, .name = name};
+}
+
+bool lock_is_mine(const struct lock *lock)
+{
+    return __atomic_load_n(&lock->held, __ATOMIC_RELAXED) == machine_cpu()->index + 1;
+}
+
+/* Is `lock` allowed behind `held`? Ranks rise; within a rank addresses do. */
+static bool may_follow(const struct lock *lock, const struct lock *held)
+{
+    return lock->rank > held->rank || (lock->rank == held->rank && lock > held);
+}
+
+static void check_order(const struct lock *lock, const struct cpu *cpu, const void *where)
+{
+    for (uint32_t i = 0; i < cpu->held_count; i++) {
+        const struct held_lock *held = &cpu->held[i];
+        if (!may_follow(lock, held->lock))
+            panic("lock order: '%s' (rank %s) wanted at %p while '%s' (rank %s) is held since %p",
+                  lock->name, rank_names[lock->rank], where, held->lock->name,
+                  rank_names[held->lock->rank], held->where);
+    }
+    if (cpu->held_count == CPU_LOCKS_HELD_MAX)
+        panic("more than %d locks held, '%s' wanted at %p", CPU_LOCKS_HELD_MAX, lock->name, where);
+}
+
+static bool try_acquire(struct lock *lock, const struct cpu *cpu)
+{
+    uint32_t free = 0;
+    return __atomic_compare_exchange_n(&lock->held, &free, cpu->index + 1, false, __ATOMIC_ACQUIRE,
+                                       __ATOMIC_RELAXED);
+}
+
+static void wait_for(struct lock *lock, struct cpu *cpu, const void *where)
+{
+    if (lock_is_mine(lock))
+        panic("lock '%s' is taken twice by one CPU, at %p", lock->name, where);
+
+    ticks_t start = machine_ticks();
+    do {
+        while (__atomic_load_n(&lock->held, __ATOMIC_RELAXED) != 0)
+            machine_pause();
+    } while (!try_acquire(lock, cpu));
+    cpu->counters[COUNTER_LOCK_CONTENDED]++;
+    cpu->counters[COUNTER_LOCK_WAITED] += machine_ticks() - start;
+}
+
+void lock_acquire_slowly(struct lock *lock, const void *where) NO_LOCK_ANALYSIS
+{
+    struct cpu *cpu = machine_cpu();
+    bool checked = check_level >= 1;
+    if (checked)
+        check_order(lock, cpu, where);
+
+    if (!try_acquire(lock, cpu))
+        wait_for(lock, cpu, where);
+
+    if (checked)
+        cpu->held[cpu->held_count++] = (struct held_lock){lock, where};
+}
+
+/* A lock that was taken before the check level was raised is not in the list. */
+static void forget(struct cpu *cpu, const struct lock *lock)
+{
+    for (uint32_t i = cpu->held_count; i-- > 0;) {
+        if (cpu->held[i].lock != lock)
+            continue;
+        for (uint32_t k = i + 1; k < cpu->held_count; k++)
+            cpu->held[k - 1] = cpu->held[k];
+        cpu->held_count--;
+        return;
+    }
+}
+
+void lock_release_checked(struct lock *lock) NO_LOCK_ANALYSIS
+{
+    if (!lock_is_mine(lock))
+        panic("lock '%s' is released by a CPU that does not hold it", lock->name);
+    forget(machine_cpu(), lock);
+    __atomic_store_n(&lock->held, 0, __ATOMIC_RELEASE);
+}
