@@ -21,10 +21,10 @@ sources = $(sort $(wildcard $(addsuffix /*.$(1),$(2))))
 ROOMS     := core core/mm core/script core/report
 CORE_C    := $(call sources,c,$(ROOMS) x86_64)
 CORE_ASM  := $(call sources,asm,x86_64)
-# The loader checks scenarios with the core's own code: all of core/script but what runs them, and
-# the ground floor that it stands on.
-SHARED_C  := $(filter-out core/script/compiler% core/script/runner% core/script/run_%, \
-               $(call sources,c,core/script)) \
+# The loader checks scenarios with the core's own code: all of core/script but what compiles and runs
+# them, and the ground floor that it stands on.
+SCRIPT_BACK := $(wildcard core/script/compile*.c core/script/run*.c)
+SHARED_C  := $(filter-out $(SCRIPT_BACK),$(call sources,c,core/script)) \
              $(addprefix core/,arena.c crc32.c fmt.c result.c text.c version.c)
 EFI_C     := $(call sources,c,efi)
 EFI_ASM   := $(call sources,asm,efi)
@@ -43,10 +43,11 @@ CORE_FLAGS := $(COMMON) -O2 -Ix86_64 -ffreestanding -mno-red-zone -mgeneral-regs
               -fno-omit-frame-pointer
 CORE_LINK  := -nostdlib -static -T x86_64/link.ld -z max-page-size=4096 -z noexecstack --build-id=none
 EFI_FLAGS  := $(COMMON) -O2 -isystem /usr/include/efi -isystem /usr/include/efi/x86_64 \
-              -ffreestanding -mno-red-zone -fpic -fshort-wchar -fno-stack-protector \
-              -fno-asynchronous-unwind-tables -mno-avx -DGNU_EFI_USE_MS_ABI
-EFI_LINK   := -nostdlib -shared -Bsymbolic -znocombreloc -T /usr/lib/elf_x86_64_efi.lds \
-              /usr/lib/crt0-efi-x86_64.o --build-id=none
+              -DGNU_EFI_USE_MS_ABI -ffreestanding -fno-builtin-printf -mno-red-zone \
+              -mgeneral-regs-only -fpie -fvisibility=hidden -fshort-wchar -fno-stack-protector \
+              -fno-asynchronous-unwind-tables
+EFI_LINK   := -nostdlib -pie --no-dynamic-linker -z text -z noexecstack -z max-page-size=4096 \
+              --build-id=none -T efi/loader.ld
 HOST_FLAGS := $(COMMON) -O1 -Itests/host -pthread -fno-omit-frame-pointer -fsanitize=$(SANITIZE) \
               -fno-sanitize-recover=all
 FUZZ_FLAGS := $(filter-out -fsanitize=%,$(HOST_FLAGS)) -fsanitize=fuzzer-no-link,address,undefined
@@ -117,12 +118,12 @@ $(BUILD)/core.embedded.elf: $(BUILD)/core.elf
 	$(call say,COPY)objcopy --strip-debug $< $@
 
 # --- the loader: an EFI application with the core and the scenarios inside ---------------------------
-$(BUILD)/BOOTX64.EFI: $(BUILD)/loader.so
-	$(call say,COPY)objcopy -j .text -j .sdata -j .data -j .rodata -j .dynamic -j .dynsym -j .rel -j .rela \
-	    -j '.rel.*' -j '.rela.*' -j .reloc --target efi-app-x86_64 $< $@
+# The linker script writes the PE headers itself: no time stamps, no writable and executable section.
+$(BUILD)/BOOTX64.EFI: $(BUILD)/loader.elf
+	$(call say,COPY)objcopy -O binary $< $@
 
-$(BUILD)/loader.so: $(EFI_O)
-	$(call say,LINK)ld $(EFI_LINK) -o $@ $(EFI_O) -L/usr/lib -lgnuefi -lefi
+$(BUILD)/loader.elf: $(EFI_O) efi/loader.ld
+	$(call say,LINK)ld $(EFI_LINK) -o $@ $(EFI_O)
 
 $(BUILD)/efi/%.c.o: %.c $(BUILD)/flags
 	@mkdir -p $(@D)
@@ -130,7 +131,10 @@ $(BUILD)/efi/%.c.o: %.c $(BUILD)/flags
 
 $(BUILD)/efi/%.asm.o: %.asm $(BUILD)/flags
 	@mkdir -p $(@D)
-	$(call say,NASM)nasm --reproducible -f elf64 -I$(BUILD)/ -Werror -MD $(@:.o=.d) -MP -o $@ $<
+	$(call say,NASM)nasm --reproducible -f elf64 -I$(BUILD)/efi/ \
+	    -DEMBEDDED_CORE='"$(BUILD)/core.embedded.elf"' -Werror -MD $(@:.o=.d) -MP -o $@ $<
+
+$(BUILD)/efi/efi/embedded.asm.o: $(BUILD)/core.embedded.elf $(BUILD)/efi/scenarios.inc $(SCENARIOS)
 
 # --- the host: the same core on a simulated machine ---------------------------------------------------
 $(BUILD)/host/libcore.a: $(HOST_O)
@@ -165,12 +169,16 @@ COMMIT   = $(shell git describe --always --dirty --abbrev=40 --match= 2>/dev/nul
 VERSION_version = -DPAGELAB_COMMIT='"$(COMMIT)"' \
     -DPAGELAB_COMPILER='"$(shell $(CC) --version | head -n 1)"'
 
-# Writes its text only when it is another one: what depends on the file is then made again.
-keep = mkdir -p $(@D) && echo '$(subst ','\'',$(1))' | cmp -s - $@ || echo '$(subst ','\'',$(1))' > $@
+# Takes what a command prints, but leaves a file that already says so alone: what depends on it is
+# then not made again.
+,    := ,
+keep = mkdir -p $(@D) && ($(1)) | cmp -s - $@ || ($(1)) > $@
 $(BUILD)/flags: FORCE
-	@$(call keep,$(CC) $(CORE_FLAGS) $(EFI_FLAGS) $(HOST_FLAGS))
+	@$(call keep,echo '$(subst ','\'',$(CC) $(CORE_FLAGS) $(EFI_FLAGS) $(HOST_FLAGS))')
 $(BUILD)/commit: FORCE
-	@$(call keep,$(COMMIT))
+	@$(call keep,echo '$(COMMIT)')
+$(BUILD)/efi/scenarios.inc: FORCE
+	@$(call keep,for f in $(SCENARIOS); do echo "SCENARIO \"$${f##*/}\"$(,) \"$$f\""; done)
 $(addsuffix /core/version.c.o,$(BUILD)/core $(BUILD)/efi $(BUILD)/host $(BUILD)/fuzz): $(BUILD)/commit
 
 compile_commands.json: ## for editors and clang tools

@@ -7,6 +7,8 @@
 #define INDENT_WIDTH 2
 
 static bool is_panicking;
+/* Not on the stack: a panic may have little of it left. */
+static char line[KTAP_LINE_MAX];
 
 void ktap_set_panicking(void)
 {
@@ -14,7 +16,7 @@ void ktap_set_panicking(void)
 }
 
 /* `length` is what fmt_print() returned for the line: it may say more than what is there. */
-static void line_out(char line[KTAP_LINE_MAX], size_t length)
+static void line_out(size_t length)
 {
     if (length > KTAP_LINE_MAX - 1)
         length = KTAP_LINE_MAX - 1;
@@ -30,28 +32,25 @@ static void line_out(char line[KTAP_LINE_MAX], size_t length)
 
 void ktap_plan(unsigned level, size_t count)
 {
-    char line[KTAP_LINE_MAX];
     int indent = (int)level * INDENT_WIDTH;
 
-    line_out(line, fmt_print(line, sizeof(line), "%*sKTAP version 1", indent, ""));
-    line_out(line, fmt_print(line, sizeof(line), "%*s1..%zu", indent, "", count));
+    line_out(fmt_print(line, sizeof(line), "%*sKTAP version 1", indent, ""));
+    line_out(fmt_print(line, sizeof(line), "%*s1..%zu", indent, "", count));
 }
 
 void ktap_comment(unsigned level, struct text text)
 {
-    char line[KTAP_LINE_MAX];
     int indent = (int)level * INDENT_WIDTH;
 
     while (text.size != 0) {
         struct text part = text_cut(&text, '\n');
         size_t length = fmt_print(line, sizeof(line), "%*s# %.*s", indent, "", TEXT_ARGS(part));
-        line_out(line, length);
+        line_out(length);
     }
 }
 
 void ktap_result(const struct ktap_result *result)
 {
-    char line[KTAP_LINE_MAX];
     int indent = (int)result->level * INDENT_WIDTH;
     bool has_reason = result->reason != NULL && result->reason[0] != '\0';
 
@@ -60,5 +59,5 @@ void ktap_result(const struct ktap_result *result)
                   result->ok ? "" : "not ", result->number, TEXT_ARGS(result->name),
                   result->directive ? " # " : "", result->directive ? result->directive : "",
                   has_reason ? " " : "", has_reason ? result->reason : "");
-    line_out(line, length);
+    line_out(length);
 }

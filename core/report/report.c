@@ -159,7 +159,7 @@ void report_scenario_refused(struct text name, enum verdict verdict, const char 
 
 void report_diagnostic(const char *format, ...)
 {
-    char text[DIAGNOSTIC_MAX];
+    static char text[DIAGNOSTIC_MAX];
     va_list arguments;
 
     va_start(arguments, format);
