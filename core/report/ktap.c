@@ -6,14 +6,8 @@
 
 #define INDENT_WIDTH 2
 
-static bool is_panicking;
 /* Not on the stack: a panic may have little of it left. */
 static char line[KTAP_LINE_MAX];
-
-void ktap_set_panicking(void)
-{
-    is_panicking = true;
-}
 
 /* `length` is what fmt_print() returned for the line: it may say more than what is there. */
 static void line_out(size_t length)
@@ -24,10 +18,7 @@ static void line_out(size_t length)
         if ((unsigned char)line[i] < ' ')
             line[i] = ' ';
     }
-    if (is_panicking)
-        log_panic_line("%.*s", (int)length, line);
-    else
-        log_bytes(line, length);
+    log_bytes(line, length);
 }
 
 void ktap_plan(unsigned level, size_t count)

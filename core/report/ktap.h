@@ -24,7 +24,5 @@ void ktap_plan(unsigned level, size_t count);
 /* A `#` line for each line of the text. */
 void ktap_comment(unsigned level, struct text text);
 void ktap_result(const struct ktap_result *result);
-/* From now on lines go out as those of a panic do: without a lock. */
-void ktap_set_panicking(void);
 
 #endif

@@ -172,26 +172,26 @@ void report_diagnostic(const char *format, ...)
 
 /* --- start and end ------------------------------------------------------------------------------------ */
 
-static void print_done(void (*line)(const char *format, ...), enum run_status status)
+static void print_done(enum run_status status)
 {
     report.phase = PHASE_DONE;
-    line("@pagelab done passed=%zu failed=%zu skipped=%zu status=%d", report.passed, report.failed,
-         report.skipped, (int)status);
+    log_line("@pagelab done passed=%zu failed=%zu skipped=%zu status=%d", report.passed,
+             report.failed, report.skipped, (int)status);
 }
 
-/* The machine is broken: nothing here locks, allocates or trusts the state to be between two calls. */
+/* The machine is broken: nothing here locks (the log no longer does), allocates, or trusts the state to
+ * be between two calls. */
 static void finish_after_panic(void)
 {
     if (report.phase == PHASE_DONE)
         return;
-    ktap_set_panicking();
     if (report.phase == PHASE_COMBINATION)
         combination_result(VERDICT_FAIL, "");
     if (report.phase == PHASE_SCENARIO) {
         report.reason[0] = '\0';
         scenario_result(VERDICT_FAIL);
     }
-    print_done(log_panic_line, STATUS_PANIC);
+    print_done(STATUS_PANIC);
 }
 
 void report_init(void)
@@ -216,7 +216,7 @@ enum run_status report_run_end(void)
 {
     ASSERT(report.phase == PHASE_RUN);
     enum run_status status = run_status();
-    print_done(log_line, status);
+    print_done(status);
     return status;
 }
 

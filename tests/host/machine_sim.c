@@ -1,0 +1,461 @@
+/* core/machine.h on Linux: threads for CPUs, everything else in one process. */
+#include "machine_sim.h"
+
+#include <execinfo.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/random.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "core/check.h"
+#include "core/log.h"
+#include "core/machine.h"
+#include "machine_access.h"
+#include "machine_memory.h"
+#include "machine_tlb.h"
+
+#define BACKTRACE_MAX 32
+#define CPUS_DEFAULT 1
+
+/* A CPU: the core's block of it, and what stands for silicon. */
+struct sim_cpu_state {
+    pthread_t thread; /* not of the first, which is the process's own thread */
+    struct sim_tlb *tlb;
+    phys_t root;
+    ticks_t exact_ticks;
+    ticks_t start_ticks; /* from the order to start until it was up */
+
+    pthread_mutex_t mutex; /* guards the rest */
+    pthread_cond_t changed;
+    void (*function)(void *argument); /* NULL: nothing to do */
+    void *argument;
+    uint64_t given; /* pieces of work, and how many of them are done */
+    uint64_t done;
+    bool is_up;
+};
+
+static struct {
+    unsigned cpu_present;
+    unsigned cpu_count; /* up */
+    bool exact;
+    uint64_t start_nanoseconds;
+    struct sim_cpu_state *states;
+    bool stopped; /* by a panic; the CPU that panicked goes on */
+    char *collected;
+    size_t collected_size;
+    size_t collected_used;
+} machine = {.cpu_count = 1};
+
+enum fault_outcome (*machine_fault_handler)(uint64_t address, unsigned access);
+unsigned machine_levels = 4;
+_Thread_local struct cpu *sim_cpu = &cpus[0];
+_Thread_local bool sim_interrupts;
+static _Thread_local bool may_go_on; /* this thread has stopped the others */
+
+static struct sim_cpu_state *this_state(void)
+{
+    return &machine.states[machine_cpu()->index];
+}
+
+static uint64_t nanoseconds(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+/* Where a stopped CPU stays. */
+static void stop_here(void)
+{
+    while (__atomic_load_n(&machine.stopped, __ATOMIC_ACQUIRE) && !may_go_on)
+        pause();
+}
+
+/* --- what machine_inline.h needs ---------------------------------------------------------------------- */
+
+ticks_t sim_ticks(void)
+{
+    if (machine.exact)
+        return ++this_state()->exact_ticks;
+    return nanoseconds();
+}
+
+void sim_pause(void)
+{
+    stop_here();
+    sched_yield();
+}
+
+void sim_flush_page(uint64_t address)
+{
+    sim_tlb_flush_page(this_state()->tlb, address);
+}
+
+/* --- start and end ------------------------------------------------------------------------------------- */
+
+const struct boot_info *sim_start(const struct sim_config *config)
+{
+    if (machine.states != NULL) {
+        fprintf(stderr, "simulated machine: started twice\n");
+        exit(2);
+    }
+    machine.cpu_present = config->cpu_count ? config->cpu_count : CPUS_DEFAULT;
+    machine.exact = config->exact;
+    machine.start_nanoseconds = nanoseconds();
+    machine.states = calloc(machine.cpu_present, sizeof(*machine.states));
+    if (machine.states == NULL || machine.cpu_present > CPU_MAX) {
+        fprintf(stderr, "simulated machine: at most %d CPUs\n", CPU_MAX);
+        exit(2);
+    }
+    for (unsigned i = 0; i < machine.cpu_present; i++) {
+        cpus[i].self = &cpus[i];
+        cpus[i].index = i;
+        machine.states[i].tlb = sim_tlb_create();
+        machine.states[i].root = PHYS_NONE;
+        pthread_mutex_init(&machine.states[i].mutex, NULL);
+        pthread_cond_init(&machine.states[i].changed, NULL);
+    }
+    return sim_memory_build(config);
+}
+
+void machine_init_early(const struct boot_info *boot)
+{
+    ASSERT(boot->magic == BOOT_INFO_MAGIC);
+    sim_interrupts = true;
+}
+
+bool machine_console_init(const char *serial, const struct boot_info *boot)
+{
+    (void)serial;
+    (void)boot;
+    return true;
+}
+
+result_t machine_init(const struct boot_info *boot, const struct machine_services *services)
+{
+    (void)boot;
+    ASSERT(services->map_device != NULL && services->stack_create != NULL);
+    return OK;
+}
+
+void machine_end(enum machine_exit how, unsigned status)
+{
+    (void)how; /* the process ends in any case */
+    fflush(stdout);
+    /* PAGELAB_ABORT leaves a core dump, or stops in a debugger, where the run was found broken. */
+    if (status == 2 && getenv("PAGELAB_ABORT") != NULL)
+        abort();
+    _exit((int)status);
+}
+
+/* --- CPUs ---------------------------------------------------------------------------------------------- */
+
+/* The life of all CPUs but the first: wait for work, do it, say so. */
+static void *cpu_main(void *argument)
+{
+    struct sim_cpu_state *state = argument;
+
+    sim_cpu = &cpus[state - machine.states];
+    pthread_mutex_lock(&state->mutex);
+    state->is_up = true;
+    pthread_cond_broadcast(&state->changed);
+    for (;;) {
+        while (state->function == NULL)
+            pthread_cond_wait(&state->changed, &state->mutex);
+        pthread_mutex_unlock(&state->mutex);
+        state->function(state->argument);
+        pthread_mutex_lock(&state->mutex);
+        state->function = NULL;
+        state->done++;
+        pthread_cond_broadcast(&state->changed);
+    }
+    return NULL;
+}
+
+static bool cpu_start(struct sim_cpu_state *state)
+{
+    ticks_t before = nanoseconds();
+
+    state->root = machine.states[0].root;
+    if (pthread_create(&state->thread, NULL, cpu_main, state) != 0)
+        return false;
+    pthread_mutex_lock(&state->mutex);
+    while (!state->is_up)
+        pthread_cond_wait(&state->changed, &state->mutex);
+    pthread_mutex_unlock(&state->mutex);
+    state->start_ticks = nanoseconds() - before;
+    return true;
+}
+
+void machine_start_cpus(unsigned limit)
+{
+    unsigned wanted = limit < machine.cpu_present ? limit : machine.cpu_present;
+
+    while (machine.cpu_count < wanted && cpu_start(&machine.states[machine.cpu_count]))
+        machine.cpu_count++;
+    if (machine.cpu_count < wanted)
+        log_error("Linux gives no more than %u threads", machine.cpu_count);
+}
+
+unsigned machine_cpu_count(void)
+{
+    return machine.cpu_count;
+}
+
+unsigned machine_cpu_present(void)
+{
+    return machine.cpu_present;
+}
+
+void machine_cpu_run(unsigned cpu, void (*function)(void *argument), void *argument)
+{
+    ASSERT(cpu < machine.cpu_count && machine_cpu()->held_count == 0);
+    if (cpu == machine_cpu()->index) {
+        function(argument);
+        return;
+    }
+    ASSERT(cpu != 0); /* the first has no loop in which it waits for work */
+
+    struct sim_cpu_state *state = &machine.states[cpu];
+    pthread_mutex_lock(&state->mutex);
+    while (state->function != NULL) /* somebody else's */
+        pthread_cond_wait(&state->changed, &state->mutex);
+    state->function = function;
+    state->argument = argument;
+    uint64_t mine = ++state->given;
+    pthread_cond_broadcast(&state->changed);
+    while (state->done < mine)
+        pthread_cond_wait(&state->changed, &state->mutex);
+    pthread_mutex_unlock(&state->mutex);
+}
+
+void machine_halt(void)
+{
+    sim_pause();
+}
+
+void machine_stop_others(void)
+{
+    may_go_on = true;
+    __atomic_store_n(&machine.stopped, true, __ATOMIC_RELEASE);
+}
+
+/* --- address translation --------------------------------------------------------------------------------- */
+
+void machine_load_root(phys_t root)
+{
+    ASSERT(is_page_aligned(root.value) && sim_is_ram(root));
+    this_state()->root = root;
+    sim_tlb_flush_all(this_state()->tlb);
+}
+
+phys_t machine_root(void)
+{
+    return this_state()->root;
+}
+
+void machine_flush_all(void)
+{
+    sim_tlb_flush_all(this_state()->tlb);
+}
+
+const struct image_segment *machine_image_segments(size_t *count)
+{
+    enum {
+        RODATA = SIM_IMAGE_TEXT_PAGES,
+        DATA = RODATA + SIM_IMAGE_RODATA_PAGES,
+        GUARD = DATA + SIM_IMAGE_DATA_PAGES,
+        STACK = GUARD + SIM_IMAGE_GUARD_PAGES,
+    };
+#define AT(page) (BOOT_CORE_BASE + (page)*PAGE_SIZE)
+    static const struct image_segment segments[] = {
+        {AT(0), AT(RODATA), 0},
+        {AT(RODATA), AT(DATA), ENTRY_NO_EXEC},
+        {AT(DATA), AT(GUARD), ENTRY_WRITE | ENTRY_NO_EXEC},
+        {AT(STACK), AT(SIM_IMAGE_PAGES), ENTRY_WRITE | ENTRY_NO_EXEC},
+    };
+#undef AT
+    *count = ARRAY_COUNT(segments);
+    return segments;
+}
+
+bool machine_has_page_level(unsigned level)
+{
+    return level <= 3;
+}
+
+phys_t sim_translate(uint64_t address, enum sim_access access, bool user)
+{
+    const struct sim_request request = {
+        .root = this_state()->root, .address = address, .access = access, .user = user};
+    stop_here();
+    return sim_tlb_translate(this_state()->tlb, &request);
+}
+
+struct sim_translation sim_look_up_tlb(uint64_t address)
+{
+    return sim_tlb_look_up(this_state()->tlb, address);
+}
+
+struct sim_translation sim_look_up_tables(uint64_t address)
+{
+    return sim_tables_look_up(this_state()->root, address);
+}
+
+/* --- time, randomness, facts ------------------------------------------------------------------------------ */
+
+size_t sim_ap_start_ticks(ticks_t *samples, size_t count)
+{
+    size_t filled = 0;
+    for (unsigned i = 1; i < machine.cpu_count && filled < count; i++)
+        samples[filled++] = machine.states[i].start_ticks;
+    return filled;
+}
+
+uint64_t machine_ticks_per_second(void)
+{
+    return 1000000000;
+}
+
+uint64_t machine_microseconds(void)
+{
+    return machine.states == NULL ? 0 : (nanoseconds() - machine.start_nanoseconds) / 1000;
+}
+
+uint64_t machine_random_seed(void)
+{
+    uint64_t seed = 1;
+    if (!machine.exact && getrandom(&seed, sizeof(seed), 0) != sizeof(seed))
+        seed = nanoseconds();
+    return seed;
+}
+
+static const struct feature {
+    const char *name;
+    bool present;
+} features[] = {
+    {"nx", true},    {"pge", true},   {"smap", true},   {"smep", true},    {"1g", true},
+    {"umip", false}, {"pcid", false}, {"la57", false},  {"pat", false},    {"x2apic", false},
+    {"erms", false}, {"fsrm", false}, {"rdrand", true}, {"rdtscp", false},
+};
+
+int machine_feature(const char *name)
+{
+    for (size_t i = 0; i < ARRAY_COUNT(features); i++) {
+        if (strcmp(features[i].name, name) == 0)
+            return features[i].present;
+    }
+    return -1;
+}
+
+void machine_describe(void (*emit)(void *context, const char *key, const char *value),
+                      void *context)
+{
+    emit(context, "cpu_vendor", "simulated");
+    emit(context, "cpu_model", "simulated CPU (tests/host)");
+    emit(context, "tsc_source", machine.exact ? "counter" : "clock_gettime");
+    emit(context, "tsc_invariant", "1");
+    emit(context, "hypervisor", "simulated");
+    emit(context, "features", "1g nx pge rdrand smap smep");
+    emit(context, "microcode", "");
+    emit(context, "topology", "");
+    emit(context, "serial", "stdout");
+}
+
+static void on_alarm(int signal_number)
+{
+    (void)signal_number;
+    panic("hung: the watchdog was not looked after in time");
+}
+
+void machine_watchdog(unsigned seconds)
+{
+    signal(SIGALRM, on_alarm);
+    alarm(seconds);
+}
+
+/* --- console and panic -------------------------------------------------------------------------------------- */
+
+void machine_console_write(const char *bytes, size_t size_bytes)
+{
+    if (machine.collected == NULL) {
+        fwrite(bytes, 1, size_bytes, stdout);
+        fflush(stdout);
+        return;
+    }
+    for (size_t i = 0; i < size_bytes; i++) {
+        if (bytes[i] != '\r' && machine.collected_used + 1 < machine.collected_size)
+            machine.collected[machine.collected_used++] = bytes[i];
+    }
+}
+
+void sim_console_collect(char *buffer, size_t size_bytes)
+{
+    machine.collected = buffer;
+    machine.collected_size = size_bytes;
+    machine.collected_used = 0;
+}
+
+const char *sim_console_text(void)
+{
+    machine.collected[machine.collected_used] = '\0';
+    return machine.collected;
+}
+
+void machine_describe_cpu(void)
+{
+    log_panic_line("CPU %u, root %#llx", machine_cpu()->index,
+                   machine.states ? (unsigned long long)this_state()->root.value : 0ull);
+    machine_backtrace();
+}
+
+void machine_backtrace(void)
+{
+    void *frames[BACKTRACE_MAX];
+    int count = backtrace(frames, BACKTRACE_MAX);
+    char **names = backtrace_symbols(frames, count);
+
+    for (int i = 0; names != NULL && i < count; i++)
+        log_panic_line("  %s", names[i]);
+    free(names);
+}
+
+/* --- tests of what panics --------------------------------------------------------------------------------- */
+
+int sim_in_child(void (*function)(void *argument), void *argument, char *output, size_t size_bytes)
+{
+    int pipes[2];
+    fflush(stdout);
+    if (pipe(pipes) != 0)
+        abort();
+
+    pid_t child = fork();
+    if (child == 0) {
+        dup2(pipes[1], STDOUT_FILENO);
+        dup2(pipes[1], STDERR_FILENO);
+        close(pipes[0]);
+        sim_console_collect(NULL, 0);
+        function(argument);
+        fflush(stdout);
+        _exit(0);
+    }
+    close(pipes[1]);
+    size_t used = 0;
+    char byte;
+    while (read(pipes[0], &byte, 1) == 1) {
+        if (byte != '\r' && used + 1 < size_bytes)
+            output[used++] = byte;
+    }
+    output[used] = '\0';
+    close(pipes[0]);
+
+    int status;
+    if (child < 0 || waitpid(child, &status, 0) != child || !WIFEXITED(status))
+        return 255;
+    return WEXITSTATUS(status);
+}
