@@ -1,0 +1,27 @@
+/* Where boot parameters come from: \pagelab\pagelab.cfg on the boot volume, then the load options. */
+#ifndef EFI_OPTIONS_H
+#define EFI_OPTIONS_H
+
+#include "core/text.h"
+#include "efi/volume.h"
+
+#define OPTIONS_MAX 32768
+
+/* Words, one a line, the weakest first. */
+struct options {
+    char words[OPTIONS_MAX];
+    size_t size;
+};
+
+/* What cannot be read or is not meant for PageLab is left out with a note. */
+void options_collect(struct options *options, const struct volume *volume);
+
+/* Adds the words of a text, comments left out. False when they do not fit: then none is added. */
+bool options_add(struct options *options, struct text text);
+
+static inline struct text options_text(const struct options *options)
+{
+    return (struct text){options->words, options->size};
+}
+
+#endif
