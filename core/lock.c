@@ -2,9 +2,14 @@
 #include "core/lock.h"
 
 static const char *const rank_names[RANK_COUNT] = {
-    [RANK_SPACE] = "space",   [RANK_REGION] = "region",
-    [RANK_OBJECT] = "object", [RANK_PAGE_DIRECTORY] = "page directory",
-    [RANK_HEAP] = "heap",     [RANK_FRAMES] = "frames",
+    [RANK_SPACES] = "spaces",
+    [RANK_SPACE] = "space",
+    [RANK_REGION] = "region",
+    [RANK_OBJECT] = "object",
+    [RANK_PAGE_DIRECTORY] = "page directory",
+    [RANK_HEAP] = "heap",
+    [RANK_FRAME_CACHE] = "frame cache",
+    [RANK_FRAMES] = "frames",
     [RANK_REPORT] = "report",
 };
 

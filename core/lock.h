@@ -12,11 +12,13 @@
 #include "core/types.h"
 
 enum lock_rank {
+    RANK_SPACES,
     RANK_SPACE,
     RANK_REGION,
     RANK_OBJECT,
     RANK_PAGE_DIRECTORY,
     RANK_HEAP,
+    RANK_FRAME_CACHE,
     RANK_FRAMES,
     RANK_REPORT,
     RANK_COUNT,
