@@ -63,6 +63,18 @@ result_t space_protect(struct space *space, struct range range, unsigned prot);
 /* A copy: private regions copy-on-write. O(regions + pages with data / 512). ENOMEM. */
 result_t space_fork(struct space *parent, struct space **child);
 
+/* Unmapping in two steps, for operations that replace what is there. reserve may fail (ENOMEM) and
+ * changes nothing that can be seen; commit takes over the plan and cannot fail. */
+struct unmap_plan {
+    struct region *tail; /* for a hole inside one region */
+};
+result_t space_unmap_reserve_locked(struct space *space, struct range range,
+                                    struct unmap_plan *plan) REQUIRES(space->lock);
+void space_unmap_commit_locked(struct space *space, struct range range, struct unmap_plan *plan)
+    REQUIRES(space->lock);
+/* Takes a whole region away. */
+void space_remove_locked(struct space *space, struct region *region) REQUIRES(space->lock);
+
 /* Makes the space this CPU's; NULL: the kernel's own. No-op if it is already. */
 void space_load(struct space *space);
 /* Finds the region at an address as a fault does; false if there is none. */

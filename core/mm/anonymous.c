@@ -1,0 +1,478 @@
+/* The anonymous memory type. See anonymous.h.
+ *
+ * A write fault, by what it finds:
+ *
+ *   slot empty         fresh frame, cleared           -> fault.anon
+ *   frame shared       promised frame, copied         -> fault.cow_copy
+ *   ours alone,
+ *     entry read-only  becomes writable               -> fault.cow_reuse
+ *     no entry         mapped                         -> fault.resident, after a fork fault.cow_reuse
+ *     upper entry      whole table becomes writable   -> fault.cow_reuse, once for 2 MiB
+ *     without W
+ */
+#include "core/mm/anonymous.h"
+
+#include "core/check.h"
+#include "core/mm/audit.h"
+#include "core/mm/heap.h"
+#include "core/mm/internal.h"
+#include "core/mm/space.h"
+
+static const struct object_ops anonymous_ops;
+
+static struct anonymous *anonymous_of(struct object *object)
+{
+    return CONTAINER_OF(object, struct anonymous, object);
+}
+
+static struct fault_result resolved(enum counter event)
+{
+    return (struct fault_result){FAULT_RESOLVED, event};
+}
+
+static struct fault_result out_of_memory(void)
+{
+    return (struct fault_result){FAULT_NOMEM, COUNTER_FAULT_TOTAL};
+}
+
+static struct anonymous *anonymous_alloc(uint64_t page_count, uint16_t phase)
+{
+    struct anonymous *anonymous = heap_alloc(sizeof *anonymous);
+    if (!anonymous)
+        return NULL;
+    object_init(&anonymous->object, &anonymous_ops, page_count, phase);
+    return anonymous;
+}
+
+result_t anonymous_create(uint64_t page_count, uint16_t phase, enum commit commit,
+                          struct object **object)
+{
+    if (commit == COMMIT_ON && frames_promise(page_count) != OK)
+        return ENOMEM;
+    struct anonymous *anonymous = anonymous_alloc(page_count, phase);
+    if (!anonymous) {
+        if (commit == COMMIT_ON)
+            frames_unpromise(page_count);
+        return ENOMEM;
+    }
+
+    slot_table_init(&anonymous->table, phase + page_count);
+    anonymous->live_pages = page_count;
+    anonymous->committed = commit == COMMIT_ON;
+    anonymous->forked = false;
+    *object = &anonymous->object;
+    return OK;
+}
+
+void anonymous_set_phase(struct object *object, uint16_t phase)
+{
+    object->phase = phase;
+    slot_table_init(&anonymous_of(object)->table, phase + object->page_count);
+}
+
+/* --- faults ---------------------------------------------------------------------------------------------- */
+
+/* Does the leaf's index equal the table's for this region? */
+static const void *shown_as(const struct region *region, const struct leaf *leaf)
+{
+    bool in_phase = ((region->first_slot ^ (region->node.base >> PAGE_SHIFT)) % LEAF_SLOTS) == 0;
+    return in_phase ? (const void *)leaf : TABLE_MIXED;
+}
+
+static entry_t entry_for(const struct region *region, phys_t page, bool writable)
+{
+    uint64_t bits = region->entry_bits;
+    return entry_page(page, writable ? bits : entry_without_write(bits), 1);
+}
+
+static struct fault_result fault_read(struct anonymous *anonymous, struct region *region,
+                                      uint64_t address)
+    REQUIRES(anonymous->object.lock)
+{
+    struct table_place place;
+    if (page_directory_reserve(&region->space->directory, address, &place) != OK)
+        return out_of_memory();
+
+    uint64_t slot = region_slot(region, address);
+    struct leaf *leaf = slot_table_leaf(&anonymous->table, slot);
+    uint64_t data = leaf ? leaf->slots[slot % LEAF_SLOTS] : 0;
+    bool was_present = entry_is_present(*place.entry);
+    bool writable = data != 0 && !leaf_is_shared(leaf) && !frame_is_shared(slot_frame(data));
+    entry_t entry = entry_for(region, data == 0 ? mm.zero_page : slot_phys(data), writable);
+    if (was_present) {
+        /* Already readable, unless rights were added since the entry was made. */
+        entry_t kept = *place.entry & (ENTRY_ACCESSED | ENTRY_DIRTY | ENTRY_WRITE);
+        if (*place.entry == (entry_without_write(entry) | kept))
+            return resolved(COUNTER_FAULT_SPURIOUS);
+    }
+    page_directory_set(&place, entry, data == 0 ? NULL : shown_as(region, leaf));
+    if (was_present)
+        machine_flush_page(virt(address));
+    return resolved(data == 0 ? COUNTER_FAULT_ZERO_READ : COUNTER_FAULT_RESIDENT);
+}
+
+static void follow_in_region(struct region *region, uint64_t leaf_slot, const struct leaf *before,
+                             const struct leaf *leaf)
+{
+    uint64_t end_slot = region->first_slot + (region_size_bytes(region) >> PAGE_SHIFT);
+    uint64_t slot = leaf_slot < region->first_slot ? region->first_slot : leaf_slot;
+    if (slot >= end_slot || slot >= leaf_slot + LEAF_SLOTS)
+        return;
+    struct table_place place;
+    uint64_t address = region->node.base + ((slot - region->first_slot) << PAGE_SHIFT);
+    if (page_directory_find(&region->space->directory, address, &place) &&
+        table_frame(&place)->shows == before)
+        table_frame(&place)->shows = leaf;
+}
+
+/* The leaf was copied: tables that show the old one show the same frames in the new one. The pieces of
+ * an exclusive object that are in phase share the table of the piece at hand. */
+static void follow_copied_leaf(struct object *object, struct region *region, uint64_t slot,
+                               const struct leaf *before, const struct leaf *leaf)
+{
+    uint64_t leaf_slot = slot & ~(uint64_t)(LEAF_SLOTS - 1);
+    if (object->exclusive) {
+        follow_in_region(region, leaf_slot, before, leaf);
+        return;
+    }
+    for (struct list_node *link = object->regions.next; link != &object->regions;
+         link = link->next)
+        follow_in_region(region_of_link(link), leaf_slot, before, leaf);
+}
+
+/* The upper entry has lost W to a fork. Gives it back: with all writable entries below it when nothing
+ * there is shared any more, else after taking W from each. True if the former. */
+static bool regain_write(struct table_place *place, const void *shown)
+{
+    bool exclusive = table_frame(place)->shows == shown && shown != TABLE_MIXED &&
+                     leaf_is_exclusive(shown);
+    if (exclusive)
+        *place->upper = entry_with_write(*place->upper);
+    else
+        page_directory_settle(place);
+    return exclusive;
+}
+
+static void flush_regained(const struct region *region)
+{
+    struct tlb_gather gather;
+    tlb_gather_init(&gather);
+    tlb_gather_all(&gather);
+    tlb_gather_flush(&gather, region->space);
+}
+
+/* A frame with the content that a write to this slot needs. */
+static result_t new_page(struct anonymous *anonymous, uint64_t data, phys_t *page)
+{
+    bool promised = data != 0 || anonymous->committed;
+    if ((promised ? frames_take_promised(page) : frames_take(FRAME_DATA, page)) != OK)
+        return ENOMEM;
+    if (data != 0) {
+        machine_page_copy(machine_phys_to_virt(*page), machine_phys_to_virt(slot_phys(data)));
+    } else {
+        machine_page_clear(machine_phys_to_virt(*page));
+        machine_cpu()->counters[COUNTER_PAGE_ZEROED]++;
+    }
+    return OK;
+}
+
+/* Makes the slot's page ours alone. *event says how; `resident` when it already was. */
+static result_t own_page(struct anonymous *anonymous, struct region *region, uint64_t slot,
+                         struct leaf **leaf, enum counter *event)
+    REQUIRES(anonymous->object.lock)
+{
+    struct leaf *before;
+    if (slot_table_own_leaf(&anonymous->table, slot, leaf, &before) != OK)
+        return ENOMEM;
+    if (UNLIKELY(before != NULL))
+        follow_copied_leaf(&anonymous->object, region, slot, before, *leaf);
+
+    uint64_t data = (*leaf)->slots[slot % LEAF_SLOTS];
+    if (data != 0 && !frame_is_shared(slot_frame(data))) {
+        *event = COUNTER_FAULT_RESIDENT;
+        return OK;
+    }
+    phys_t page;
+    if (new_page(anonymous, data, &page) != OK)
+        return ENOMEM;
+    slot_table_put(&anonymous->table, *leaf, slot, page);
+    *event = data == 0 ? COUNTER_FAULT_ANON : COUNTER_FAULT_COW_COPY;
+    return OK;
+}
+
+static struct fault_result fault_write(struct anonymous *anonymous, struct region *region,
+                                       uint64_t address) REQUIRES(anonymous->object.lock)
+{
+    struct table_place place;
+    struct leaf *leaf;
+    enum counter event;
+    uint64_t slot = region_slot(region, address);
+    if (page_directory_reserve(&region->space->directory, address, &place) != OK)
+        return out_of_memory();
+    if (own_page(anonymous, region, slot, &leaf, &event) != OK) {
+        page_directory_prune(&region->space->directory, address);
+        return out_of_memory();
+    }
+
+    const void *shown = shown_as(region, leaf);
+    entry_t before = *place.entry;
+    if (UNLIKELY(!entry_is_writable(*place.upper)) && regain_write(&place, shown)) {
+        flush_regained(region);
+        if (event == COUNTER_FAULT_RESIDENT && entry_is_writable(before))
+            return resolved(COUNTER_FAULT_COW_REUSE);
+    }
+    if (event == COUNTER_FAULT_RESIDENT && entry_is_writable(*place.entry))
+        return resolved(COUNTER_FAULT_SPURIOUS);
+
+    phys_t page = slot_phys(leaf->slots[slot % LEAF_SLOTS]);
+    page_directory_set(&place, entry_for(region, page, true), shown);
+    if (entry_is_present(before)) {
+        machine_flush_page(virt(address));
+        machine_cpu()->counters[COUNTER_TLB_PAGE]++;
+        machine_cpu()->counters[COUNTER_TLB_LOCAL]++;
+    }
+    if (event == COUNTER_FAULT_RESIDENT) {
+        if (entry_is_present(before) || anonymous->forked)
+            event = COUNTER_FAULT_COW_REUSE;
+    } else {
+        object_unmap_slot_elsewhere(&anonymous->object, slot, region);
+    }
+    return resolved(event);
+}
+
+static struct fault_result anonymous_fault(struct object *object, struct region *region,
+                                           uint64_t address, unsigned access)
+{
+    struct anonymous *anonymous = anonymous_of(object);
+    lock_acquire(&object->lock);
+    struct fault_result result = (access & ACCESS_WRITE) != 0
+                                     ? fault_write(anonymous, region, address)
+                                     : fault_read(anonymous, region, address);
+    lock_release(&object->lock);
+    return result;
+}
+
+/* --- access that bypasses page tables ------------------------------------------------------------------------ */
+
+static void unmap_page(struct region *region, uint64_t address)
+{
+    struct tlb_gather gather;
+    tlb_gather_init(&gather);
+    page_directory_unmap(&region->space->directory, address, address + PAGE_SIZE, &gather);
+    tlb_gather_flush(&gather, region->space);
+}
+
+static result_t anonymous_page(struct object *object, struct region *region, uint64_t address,
+                               enum page_use use, phys_t *page)
+{
+    struct anonymous *anonymous = anonymous_of(object);
+    uint64_t slot = region_slot(region, address);
+    lock_acquire(&object->lock);
+    struct leaf *leaf = slot_table_leaf(&anonymous->table, slot);
+    result_t result = OK;
+    if (use == PAGE_FOR_WRITING) {
+        enum counter event;
+        result = own_page(anonymous, region, slot, &leaf, &event);
+        if (result == OK && event != COUNTER_FAULT_RESIDENT) {
+            unmap_page(region, address);
+            object_unmap_slot_elsewhere(object, slot, region);
+        }
+    }
+    if (result == OK) {
+        uint64_t data = leaf ? leaf->slots[slot % LEAF_SLOTS] : 0;
+        *page = data == 0 ? mm.zero_page : slot_phys(data);
+    }
+    lock_release(&object->lock);
+    return result;
+}
+
+/* --- fork, discard, end ---------------------------------------------------------------------------------------- */
+
+/* Takes write permission from every region; those of other spaces than the gather's flush at once. */
+static void write_protect_regions(struct object *object, const struct space *space,
+                                  struct tlb_gather *gather) REQUIRES(object->lock)
+{
+    for (struct list_node *link = object->regions.next; link != &object->regions;
+         link = link->next) {
+        struct region *region = region_of_link(link);
+        struct tlb_gather other;
+        tlb_gather_init(&other);
+        page_directory_write_protect(&region->space->directory, region->node.base,
+                                     region->node.end,
+                                     region->space == space ? gather : &other);
+        tlb_gather_flush(&other, region->space);
+    }
+}
+
+static result_t anonymous_fork(struct object *object, struct space *space,
+                               struct tlb_gather *gather, struct object **copy)
+{
+    struct anonymous *parent = anonymous_of(object);
+    struct anonymous *child = anonymous_alloc(object->page_count, object->phase);
+    if (!child)
+        return ENOMEM;
+    lock_acquire(&object->lock);
+    if (frames_promise(parent->table.resident) != OK)
+        goto free_child;
+    if (slot_table_share(&parent->table, &child->table) != OK)
+        goto unpromise;
+
+    child->object.exclusive = object->exclusive;
+    child->live_pages = parent->live_pages;
+    child->committed = false;
+    child->forked = true;
+    parent->forked = true;
+    write_protect_regions(object, space, gather);
+    lock_release(&object->lock);
+    *copy = &child->object;
+    return OK;
+
+unpromise:
+    frames_unpromise(parent->table.resident);
+free_child:
+    lock_release(&object->lock);
+    heap_free(child, sizeof *child);
+    return ENOMEM;
+}
+
+/* Discarding a part of a leaf changes it: a shared one is copied first. */
+static result_t own_edge(struct anonymous *anonymous, struct region *region, uint64_t slot)
+    REQUIRES(anonymous->object.lock)
+{
+    struct leaf *leaf = slot_table_leaf(&anonymous->table, slot);
+    struct leaf *before;
+    if (!leaf || !leaf_is_shared(leaf))
+        return OK;
+    if (slot_table_own_leaf(&anonymous->table, slot, &leaf, &before) != OK)
+        return ENOMEM;
+    follow_copied_leaf(&anonymous->object, region, slot, before, leaf);
+    return OK;
+}
+
+static result_t anonymous_prepare_discard(struct object *object, struct region *region,
+                                          uint64_t base, uint64_t end)
+{
+    struct anonymous *anonymous = anonymous_of(object);
+    uint64_t first_slot = region_slot(region, base);
+    uint64_t end_slot = region_slot(region, end);
+    result_t result = OK;
+    lock_acquire(&object->lock);
+    if (first_slot % LEAF_SLOTS != 0)
+        result = own_edge(anonymous, region, first_slot);
+    if (result == OK && end_slot % LEAF_SLOTS != 0)
+        result = own_edge(anonymous, region, end_slot - 1);
+    lock_release(&object->lock);
+    return result;
+}
+
+static void anonymous_discard(struct object *object, uint64_t first_slot, uint64_t slot_count)
+{
+    struct anonymous *anonymous = anonymous_of(object);
+    struct frame_batch batch;
+    uint64_t freed = 0;
+    uint64_t dropped = 0;
+    frame_batch_init(&batch);
+    lock_acquire(&object->lock);
+    uint64_t promised = anonymous_promised(anonymous);
+    slot_table_drop(&anonymous->table, first_slot, slot_count, &batch, &freed, &dropped);
+    anonymous->live_pages -= slot_count;
+    frames_unpromise(dropped - freed + (promised - anonymous_promised(anonymous)));
+    lock_release(&object->lock);
+    frame_batch_end(&batch);
+}
+
+static void anonymous_release(struct object *object)
+{
+    struct anonymous *anonymous = anonymous_of(object);
+    struct frame_batch batch;
+    frame_batch_init(&batch);
+    uint64_t promised = anonymous_promised(anonymous);
+    uint64_t resident = anonymous->table.resident;
+    uint64_t freed = slot_table_fini(&anonymous->table, &batch);
+    frames_unpromise(promised + resident - freed);
+    frame_batch_end(&batch);
+    heap_free(anonymous, sizeof *anonymous);
+}
+
+/* --- audit --------------------------------------------------------------------------------------------------------- */
+
+static const char *anonymous_check_entry(struct object *object, uint64_t slot, uint64_t entry)
+{
+    struct anonymous *anonymous = anonymous_of(object);
+    struct leaf *leaf = slot_table_leaf(&anonymous->table, slot);
+    uint64_t data = leaf ? leaf->slots[slot % LEAF_SLOTS] : 0;
+    bool writable = entry_is_writable(entry);
+    if (data == 0) {
+        if (entry_phys(entry).value != mm.zero_page.value)
+            return "shows a frame where its object has no data";
+        return writable ? "the shared zero page is writable" : NULL;
+    }
+    if (entry_phys(entry).value != slot_phys(data).value)
+        return "shows another frame than its object has";
+    if (writable && (leaf_is_shared(leaf) || frame_is_shared(slot_frame(data))))
+        return "a shared page is writable";
+    return NULL;
+}
+
+static void count_array(void *context, void *array, bool in_heap)
+{
+    if (in_heap)
+        audit_count_heap_object(context);
+    else
+        audit_count_frame(context, frame_of_virt(array), FRAME_NODE);
+}
+
+static void audit_leaf(struct audit *audit, struct leaf *leaf, uint64_t *resident)
+{
+    struct frame *frame = leaf_frame(leaf);
+    unsigned live = 0;
+    for (unsigned i = 0; i < LEAF_SLOTS; i++)
+        live += leaf->slots[i] != 0;
+    *resident += live;
+    if (live != frame->live)
+        audit_fail(audit, "leaf %#lx has %u slots with data and says %u",
+                   (unsigned long)frame_phys(frame).value, live, frame->live);
+    if (audit_count_frame(audit, frame, FRAME_LEAF) > 1)
+        return; /* its pages have been counted with another object */
+    for (unsigned i = 0; i < LEAF_SLOTS; i++) {
+        if (leaf->slots[i] == 0)
+            continue;
+        if (audit_count_frame(audit, slot_frame(leaf->slots[i]), FRAME_DATA) == 1)
+            audit_count_data(audit);
+    }
+}
+
+static void anonymous_audit(struct object *object, struct audit *audit)
+{
+    struct anonymous *anonymous = anonymous_of(object);
+    uint64_t resident = 0;
+    uint64_t index = 0;
+    uint64_t count;
+    struct leaf **array;
+    audit_count_heap_object(audit);
+    slot_table_visit_arrays(&anonymous->table, count_array, audit);
+    while ((array = slot_table_next_array(&anonymous->table, &index, &count)) != NULL) {
+        struct leaf **leaf = &array[index & (LEAF_SLOTS - 1)];
+        for (uint64_t i = 0; i < count; i++) {
+            if (leaf[i])
+                audit_leaf(audit, leaf[i], &resident);
+        }
+        index += count;
+    }
+    if (resident != anonymous->table.resident)
+        audit_fail(audit, "an anonymous object has %lu pages with data and says %lu",
+                   (unsigned long)resident, (unsigned long)anonymous->table.resident);
+    audit_count_promises(audit, anonymous_promised(anonymous), resident);
+}
+
+static const struct object_ops anonymous_ops = {
+    .name = "anonymous",
+    .fault = anonymous_fault,
+    .fork = anonymous_fork,
+    .release = anonymous_release,
+    .page = anonymous_page,
+    .prepare_discard = anonymous_prepare_discard,
+    .discard = anonymous_discard,
+    .check_entry = anonymous_check_entry,
+    .audit = anonymous_audit,
+};

@@ -1,0 +1,38 @@
+/* Anonymous memory: zero until written, copied on write after a fork.
+ *
+ * Concepts: after a fork both sides share the leaves of their slot tables; the last owner of a page
+ * (leaf and frame have one reference each) writes without copying.
+ * Promises: a committed object is promised a frame for each live page without data. Copies are promised
+ * for the whole machine: (slots with data of all objects) - (distinct data frames), in whatever order
+ * forks and deaths come: a fork adds its slots, a copy takes one, a death returns what it held less what
+ * it freed. So there is no pool to share, to pin or to leak.
+ * Locking: the object's lock. */
+#ifndef CORE_MM_ANONYMOUS_H
+#define CORE_MM_ANONYMOUS_H
+
+#include "core/mm/object.h"
+#include "core/mm/slots.h"
+
+struct anonymous {
+    struct object object;
+    struct slot_table table;
+    uint64_t live_pages; /* pages that can still be reached */
+    bool committed;      /* promised a frame for every live page; immutable */
+    bool forked;         /* has had a fork, or is one */
+};
+
+enum commit { COMMIT_OFF, COMMIT_ON };
+
+/* References 1. ENOMEM: no memory, or fewer frames unpromised than pages to commit. O(1). */
+result_t anonymous_create(uint64_t page_count, uint16_t phase, enum commit commit,
+                          struct object **object);
+/* Before the first mapping, when its address is known. */
+void anonymous_set_phase(struct object *object, uint16_t phase);
+
+/* What an object is promised for pages that have no data yet. */
+static inline uint64_t anonymous_promised(const struct anonymous *anonymous)
+{
+    return anonymous->committed ? anonymous->live_pages - anonymous->table.resident : 0;
+}
+
+#endif

@@ -1,0 +1,297 @@
+/* The audit: proves from scratch that every frame has exactly one use and the right count, that every
+ * page-table entry shows what its region and object say, that trees are sound and promises add up.
+ *
+ * Concepts: three passes. Clear the scratch count of every frame; walk everything that uses frames and
+ * count; compare each frame's count with its kind and references. */
+#include "core/mm/audit.h"
+
+#include "core/check.h"
+#include "core/fmt.h"
+#include "core/mm/heap.h"
+#include "core/mm/internal.h"
+#include "core/mm/mm.h"
+#include "core/mm/object.h"
+#include "core/mm/space.h"
+
+struct audit {
+    struct audit_report *report;
+    bool failed;
+    uint64_t heap_objects;
+    uint64_t data_frames; /* distinct */
+    uint64_t resident;    /* slots with data, of all objects */
+    uint64_t promised;    /* to objects, for pages without data */
+};
+
+static uint64_t audit_round;
+
+void audit_fail(struct audit *audit, const char *format, ...)
+{
+    if (audit->failed)
+        return;
+    audit->failed = true;
+    va_list arguments;
+    va_start(arguments, format);
+    (void)fmt_vprint(audit->report->text, sizeof audit->report->text, format, arguments);
+    va_end(arguments);
+}
+
+static unsigned long frame_address(const struct frame *frame)
+{
+    return (unsigned long)frame_phys(frame).value;
+}
+
+uint32_t audit_count_frame(struct audit *audit, struct frame *frame, enum frame_kind kind)
+{
+    if (frame->kind != kind)
+        audit_fail(audit, "frame %#lx is used as %s but its kind is %s", frame_address(frame),
+                   frame_kind_name(kind), frame_kind_name(frame->kind));
+    return ++frame->audit;
+}
+
+void audit_count_data(struct audit *audit)
+{
+    audit->data_frames++;
+}
+
+void audit_count_heap_object(struct audit *audit)
+{
+    audit->heap_objects++;
+}
+
+void audit_count_promises(struct audit *audit, uint64_t promised, uint64_t resident)
+{
+    audit->promised += promised;
+    audit->resident += resident;
+}
+
+/* --- spaces ---------------------------------------------------------------------------------------------- */
+
+static void audit_entry(struct audit *audit, struct space *space, uint64_t address, entry_t entry)
+{
+    struct region *region = region_of_node(region_tree_find(&space->tree, address));
+    const char *problem = NULL;
+    if (!region || !region->object)
+        problem = "is mapped where no region has an object";
+    else if (region->prot == PROT_NONE)
+        problem = "is mapped in a region without rights";
+    else if (entry_is_writable(entry) && (region->prot & PROT_WRITE) == 0)
+        problem = "is writable in a region that is not";
+    else if (entry_is_executable(entry) && (region->prot & PROT_EXEC) == 0)
+        problem = "is executable in a region that is not";
+    else if (!entry_is_user(entry))
+        problem = "is not for user mode";
+    if (problem)
+        audit_fail(audit, "address %#lx %s", (unsigned long)address, problem);
+}
+
+/* The entry against its object; effective rights count, so an upper entry without W protects. */
+static void audit_shown(struct audit *audit, struct space *space, uint64_t address, entry_t entry,
+                        entry_t upper)
+{
+    struct region *region = region_of_node(region_tree_find(&space->tree, address));
+    if (!region || !region->object)
+        return;
+    if (!entry_is_writable(upper))
+        entry = entry_without_write(entry);
+    const char *problem = region->object->ops->check_entry(
+        region->object, region_slot(region, address), entry);
+    if (problem)
+        audit_fail(audit, "address %#lx %s (%s object, frame %#lx)", (unsigned long)address,
+                   problem, region->object->ops->name, (unsigned long)entry_phys(entry).value);
+}
+
+static void audit_table(struct audit *audit, struct space *space, const struct table_walk *walk)
+{
+    struct frame *table = frame_of(entry_phys(*walk->upper));
+    const entry_t *entries = table_walk_entries(walk);
+    unsigned live = 0;
+    if (table->shows == TABLE_MIXED && !entry_is_writable(*walk->upper))
+        audit_fail(audit, "table %#lx shows several objects and is write-protected as a whole",
+                   frame_address(table));
+    for (unsigned i = 0; i < MACHINE_TABLE_ENTRIES; i++) {
+        if (!entry_is_present(entries[i]))
+            continue;
+        live++;
+        uint64_t address = walk->table_base + i * PAGE_SIZE;
+        audit_entry(audit, space, address, entries[i]);
+        audit_shown(audit, space, address, entries[i], *walk->upper);
+    }
+    if (live != table->live || live == 0)
+        audit_fail(audit, "table %#lx has %u entries and says %u", frame_address(table), live,
+                   table->live);
+}
+
+/* Counts the tables of one level and below; the tree of tables is at most four deep. */
+static uint64_t count_tables(struct audit *audit, phys_t table, unsigned level)
+{
+    struct {
+        const entry_t *entries;
+        unsigned index;
+        unsigned live;
+    } stack[5] = {{.entries = machine_phys_to_virt(table)}};
+    unsigned limit[5];
+    unsigned depth = 0;
+    uint64_t count = 0;
+    limit[0] = machine_table_index(window_base(), level);
+    for (unsigned i = 1; i < ARRAY_COUNT(limit); i++)
+        limit[i] = MACHINE_TABLE_ENTRIES;
+    for (;;) {
+        if (stack[depth].index == limit[depth]) {
+            struct frame *frame = frame_of_virt(stack[depth].entries);
+            if (stack[depth].live != frame->live)
+                audit_fail(audit, "table %#lx has %u tables below and says %u",
+                           frame_address(frame), stack[depth].live, frame->live);
+            if (depth-- == 0)
+                return count;
+            continue;
+        }
+        entry_t entry = stack[depth].entries[stack[depth].index++];
+        if (!entry_is_present(entry))
+            continue;
+        stack[depth].live++;
+        count++;
+        audit_count_frame(audit, frame_of(entry_phys(entry)), FRAME_TABLE);
+        if (level - depth == 2)
+            continue;
+        depth++;
+        stack[depth].entries = machine_phys_to_virt(entry_phys(entry));
+        stack[depth].index = 0;
+        stack[depth].live = 0;
+    }
+}
+
+static void audit_regions(struct audit *audit, struct space *space)
+{
+    for (struct region_node *node = region_tree_first(&space->tree); node;
+         node = region_tree_next(node)) {
+        struct region *region = region_of_node(node);
+        audit_count_heap_object(audit);
+        if (region->space != space)
+            audit_fail(audit, "region %#lx is in the tree of another space",
+                       (unsigned long)node->base);
+        if (!region->object || region->object->audit_round == audit_round)
+            continue;
+        region->object->audit_round = audit_round;
+        region->object->ops->audit(region->object, audit);
+    }
+}
+
+static void audit_space(struct audit *audit, struct space *space)
+{
+    const char *problem = region_tree_check(&space->tree);
+    if (problem)
+        audit_fail(audit, "region tree: %s", problem);
+    if (audit->failed)
+        return;
+    audit_count_heap_object(audit);
+    audit_count_frame(audit, frame_of(space->directory.root), FRAME_TABLE);
+    uint64_t tables = count_tables(audit, space->directory.root, machine_levels);
+    if (tables != space->directory.table_count)
+        audit_fail(audit, "a space has %lu page tables and says %lu", (unsigned long)tables,
+                   (unsigned long)space->directory.table_count);
+    audit_regions(audit, space);
+    struct table_walk walk = table_walk(&space->directory, SPACE_USER_LOW, space_user_high());
+    while (!audit->failed && table_walk_next(&walk))
+        audit_table(audit, space, &walk);
+}
+
+/* --- kernel, heap, free frames -------------------------------------------------------------------------------- */
+
+static void audit_slabs(struct audit *audit, uint32_t number)
+{
+    for (; number != 0; number = frames.entries[number].slab.next)
+        audit_count_frame(audit, &frames.entries[number], FRAME_HEAP);
+}
+
+static void audit_heap(struct audit *audit)
+{
+    for (unsigned i = 0; i < HEAP_CLASSES; i++) {
+        audit_slabs(audit, heap.classes[i].available);
+        audit_slabs(audit, heap.classes[i].full);
+    }
+    audit->heap_objects += mm.kernel_tree.count;
+    if (audit->heap_objects != heap_live_count())
+        audit_fail(audit, "the kernel heap has %lu objects in use, of which %lu can be found",
+                   (unsigned long)heap_live_count(), (unsigned long)audit->heap_objects);
+    const char *problem = region_tree_check(&mm.kernel_tree);
+    if (problem)
+        audit_fail(audit, "kernel region tree: %s", problem);
+}
+
+/* Is the count what the kind and the references want? */
+static void audit_frame(struct audit *audit, const struct frame *frame)
+{
+    uint32_t expected = 0;
+    switch ((enum frame_kind)frame->kind) {
+    case FRAME_FREE:
+        if (!frames_is_free((uint64_t)(frame - frames.entries)))
+            audit_fail(audit, "frame %#lx is free but in no free list", frame_address(frame));
+        break;
+    case FRAME_TABLE:
+    case FRAME_DATA:
+    case FRAME_LEAF:
+    case FRAME_NODE:
+    case FRAME_HEAP:
+        expected = frame->references;
+        break;
+    case FRAME_NO_RAM:
+    case FRAME_RESERVED:
+    case FRAME_CORE:
+    case FRAME_HARNESS:
+    case FRAME_ZERO:
+    case FRAME_KERNEL:
+    case FRAME_KIND_COUNT:
+        break;
+    }
+    if (frame->audit != expected)
+        audit_fail(audit, "frame %#lx (%s) has %u references and %u uses that can be found",
+                   frame_address(frame), frame_kind_name(frame->kind), expected, frame->audit);
+    if (frame->kind != FRAME_FREE && frames_is_free((uint64_t)(frame - frames.entries)))
+        audit_fail(audit, "frame %#lx (%s) is in use and in the free list", frame_address(frame),
+                   frame_kind_name(frame->kind));
+}
+
+static void audit_frames(struct audit *audit)
+{
+    uint64_t free_count = 0;
+    for (uint64_t i = 0; i < frames.count && !audit->failed; i++) {
+        audit_frame(audit, &frames.entries[i]);
+        free_count += frames.entries[i].kind == FRAME_FREE;
+    }
+    uint64_t promised = mm_committed_pages();
+    uint64_t needed = audit->promised + audit->resident - audit->data_frames;
+    if (promised != needed)
+        audit_fail(audit,
+                   "%lu frames are promised, but objects are owed %lu (%lu untouched, %lu copies)",
+                   (unsigned long)promised, (unsigned long)needed,
+                   (unsigned long)audit->promised,
+                   (unsigned long)(audit->resident - audit->data_frames));
+    if (free_count != frames_unpromised() + promised)
+        audit_fail(audit, "%lu frames are free, but the counts say %lu and %lu promised",
+                   (unsigned long)free_count, (unsigned long)frames_unpromised(),
+                   (unsigned long)promised);
+}
+
+bool mm_audit(struct audit_report *report)
+{
+    struct audit audit = {.report = report};
+    audit_round++;
+    frames_drain_caches();
+    for (uint64_t i = 0; i < frames.count; i++)
+        frames.entries[i].audit = 0;
+    for (struct list_node *link = mm.spaces.next; link != &mm.spaces && !audit.failed;
+         link = link->next)
+        audit_space(&audit, CONTAINER_OF(link, struct space, all_link));
+    if (!audit.failed)
+        audit_heap(&audit);
+    if (!audit.failed)
+        audit_frames(&audit);
+    return !audit.failed;
+}
+
+void mm_debug_leak_frame(void)
+{
+    phys_t page;
+    if (frames_take_uninjected(FRAME_DATA, &page) != OK)
+        panic("no frame to leak");
+}

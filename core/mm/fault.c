@@ -1,0 +1,40 @@
+/* The fault path: from an address to the operation of the memory type that answers. */
+#include "core/mm/internal.h"
+#include "core/mm/object.h"
+#include "core/mm/space.h"
+
+static enum fault_outcome denied(struct cpu *cpu, enum fault_outcome outcome)
+{
+    cpu->counters[COUNTER_FAULT_DENIED]++;
+    return outcome;
+}
+
+static unsigned right_needed(unsigned access)
+{
+    if ((access & ACCESS_WRITE) != 0)
+        return PROT_WRITE;
+    return (access & ACCESS_EXEC) != 0 ? PROT_EXEC : PROT_READ;
+}
+
+enum fault_outcome space_fault(uint64_t address, unsigned access)
+{
+    struct cpu *cpu = machine_cpu();
+    struct space *space = (struct space *)cpu->space;
+    cpu->counters[COUNTER_FAULT_TOTAL]++;
+    if (UNLIKELY(!space || (access & ACCESS_NON_CANONICAL) != 0))
+        return denied(cpu, FAULT_SEGV);
+
+    struct region *region = region_of_node(region_tree_find(&space->tree, address));
+    if (UNLIKELY(!region || !region->object || region->going))
+        return denied(cpu, FAULT_SEGV);
+    if (UNLIKELY((region->prot & right_needed(access)) == 0))
+        return denied(cpu, FAULT_PROT);
+
+    struct fault_result result =
+        region->object->ops->fault(region->object, region, address & ~PAGE_MASK, access);
+    if (LIKELY(result.outcome == FAULT_RESOLVED))
+        cpu->counters[result.event]++;
+    else if (result.outcome != FAULT_NOMEM)
+        return denied(cpu, result.outcome);
+    return result.outcome;
+}

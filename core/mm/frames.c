@@ -1,0 +1,471 @@
+/* Frame allocator: bitmap with summary levels, per-CPU caches, promises. See frames.h. */
+#include "core/mm/frames.h"
+
+#include "core/check.h"
+#include "core/log.h"
+#include "core/text.h"
+
+struct frames frames;
+struct frames_inject frames_inject;
+
+static struct mm_cpu mm_cpus[CPU_MAX];
+
+const char *frame_kind_name(enum frame_kind kind)
+{
+    static const char *const names[FRAME_KIND_COUNT] = {
+        "no RAM", "reserved", "free",  "core image", "harness", "zero page",
+        "kernel", "table",    "data",  "leaf",       "node",    "heap",
+    };
+    return kind < FRAME_KIND_COUNT ? names[kind] : "?";
+}
+
+static void count(enum counter counter, int64_t change)
+{
+    machine_cpu()->counters[counter] += (uint64_t)change;
+}
+
+/* --- bitmap ------------------------------------------------------------------------------------------ */
+
+/* Sets bits of one word, and above it what must say that the word is not empty. */
+static void bitmap_set(uint64_t word, uint64_t mask) REQUIRES(frames.lock)
+{
+    for (unsigned level = 0; level < frames.levels; level++) {
+        uint64_t before = frames.level[level][word];
+        frames.level[level][word] = before | mask;
+        if (before != 0)
+            return;
+        mask = 1ull << (word & 63);
+        word >>= 6;
+    }
+}
+
+static void bitmap_clear(uint64_t word, uint64_t mask) REQUIRES(frames.lock)
+{
+    for (unsigned level = 0; level < frames.levels; level++) {
+        uint64_t after = frames.level[level][word] & ~mask;
+        frames.level[level][word] = after;
+        if (after != 0)
+            return;
+        mask = 1ull << (word & 63);
+        word >>= 6;
+    }
+}
+
+static unsigned highest_bit(uint64_t value)
+{
+    return 63u - (unsigned)__builtin_clzll(value);
+}
+
+/* The highest word that has a free frame. There is one. */
+static uint64_t bitmap_highest_word(void) REQUIRES(frames.lock)
+{
+    uint64_t word = 0;
+    for (unsigned level = frames.levels; level-- > 1;)
+        word = word << 6 | highest_bit(frames.level[level][word]);
+    return word;
+}
+
+bool frames_is_free(uint64_t number)
+{
+    return (frames.level[0][number >> 6] >> (number & 63)) & 1;
+}
+
+/* --- single frames ------------------------------------------------------------------------------------ */
+
+bool frames_inject_strikes(void)
+{
+    if (--frames_inject.countdown != 0)
+        return false;
+    frames_inject.countdown = frames_inject.every;
+    frames_inject.fired = true;
+    return true;
+}
+
+/* Moves what a CPU has at hand into the bitmap, down to `keep` frames. */
+static void cache_spill(struct frame_cache *cache, uint32_t keep) REQUIRES(cache->lock)
+{
+    lock_acquire(&frames.lock);
+    while (cache->count > keep) {
+        uint32_t number = cache->numbers[--cache->count];
+        bitmap_set(number >> 6, 1ull << (number & 63));
+    }
+    lock_release(&frames.lock);
+}
+
+/* Takes up to a word of frames out of the bitmap. False when it has none. */
+static bool cache_refill(struct frame_cache *cache) REQUIRES(cache->lock)
+{
+    lock_acquire(&frames.lock);
+    if (frames.level[frames.levels - 1][0] == 0) {
+        lock_release(&frames.lock);
+        return false;
+    }
+    uint64_t word = bitmap_highest_word();
+    uint64_t mask = frames.level[0][word];
+    bitmap_clear(word, mask);
+    lock_release(&frames.lock);
+
+    /* Ascending into the stack, so that the highest is taken first. */
+    for (; mask != 0; mask &= mask - 1)
+        cache->numbers[cache->count++] = (uint32_t)(word << 6 | (unsigned)__builtin_ctzll(mask));
+    return true;
+}
+
+void frames_drain_caches(void)
+{
+    for (unsigned cpu = 0; cpu < CPU_MAX; cpu++) {
+        struct frame_cache *cache = &mm_cpus[cpu].cache;
+        if (cache->count == 0)
+            continue;
+        lock_acquire(&cache->lock);
+        cache_spill(cache, 0);
+        lock_release(&cache->lock);
+    }
+}
+
+/* A free frame exists by count: it is in this cache, in the bitmap, or in another CPU's cache. */
+static struct frame *take_counted(void)
+{
+    struct frame_cache *cache = &machine_cpu()->mm->cache;
+    lock_acquire(&cache->lock);
+    while (UNLIKELY(cache->count == 0) && !cache_refill(cache)) {
+        lock_release(&cache->lock);
+        frames_drain_caches();
+        lock_acquire(&cache->lock);
+    }
+    uint32_t number = cache->numbers[--cache->count];
+    lock_release(&cache->lock);
+    return &frames.entries[number];
+}
+
+static phys_t hand_out(struct frame *frame, enum frame_kind kind, uint8_t flags)
+{
+    DEBUG_ASSERT(frame->kind == FRAME_FREE);
+    frame->references = 1;
+    frame->kind = (uint8_t)kind;
+    frame->flags = flags;
+    frame->live = 0;
+    frame->shows = NULL;
+    count(COUNTER_PAGE_ALLOC, 1);
+    return frame_phys(frame);
+}
+
+result_t frames_take_uninjected(enum frame_kind kind, phys_t *frame)
+{
+    if (UNLIKELY(__atomic_fetch_sub(&frames.unpromised, 1, __ATOMIC_RELAXED) <= 0)) {
+        __atomic_fetch_add(&frames.unpromised, 1, __ATOMIC_RELAXED);
+        return ENOMEM;
+    }
+    *frame = hand_out(take_counted(), kind, 0);
+    return OK;
+}
+
+result_t frames_take(enum frame_kind kind, phys_t *frame)
+{
+    return injected_failure() ? ENOMEM : frames_take_uninjected(kind, frame);
+}
+
+result_t frames_take_promised(phys_t *frame)
+{
+    if (injected_failure())
+        return ENOMEM;
+    *frame = hand_out(take_counted(), FRAME_DATA, FRAME_COMMITTED);
+    count(COUNTER_COMMIT_USED, 1);
+    return OK;
+}
+
+void frames_give(phys_t at)
+{
+    struct frame *frame = frame_of(at);
+    DEBUG_ASSERT(frame->kind > FRAME_FREE);
+    if (frame->flags & FRAME_COMMITTED) {
+        count(COUNTER_COMMIT_USED, -1);
+        count(COUNTER_COMMIT_RESERVED, -1);
+    }
+    frame->kind = FRAME_FREE;
+    frame->references = 0;
+    frame->flags = 0;
+    count(COUNTER_PAGE_FREE, 1);
+
+    struct frame_cache *cache = &machine_cpu()->mm->cache;
+    lock_acquire(&cache->lock);
+    if (UNLIKELY(cache->count == FRAME_CACHE_MAX))
+        cache_spill(cache, FRAME_CACHE_MAX / 2);
+    cache->numbers[cache->count++] = (uint32_t)(at.value >> PAGE_SHIFT);
+    lock_release(&cache->lock);
+    __atomic_fetch_add(&frames.unpromised, 1, __ATOMIC_RELAXED);
+}
+
+void frame_batch_flush_word(struct frame_batch *batch)
+{
+    if (batch->mask == 0)
+        return;
+    lock_acquire(&frames.lock);
+    bitmap_set(batch->word, batch->mask);
+    lock_release(&frames.lock);
+    batch->mask = 0;
+}
+
+void frame_batch_end(struct frame_batch *batch)
+{
+    frame_batch_flush_word(batch);
+    if (batch->count == 0)
+        return;
+    count(COUNTER_PAGE_FREE, (int64_t)batch->count);
+    count(COUNTER_COMMIT_USED, -(int64_t)batch->committed_count);
+    count(COUNTER_COMMIT_RESERVED, -(int64_t)batch->committed_count);
+    __atomic_fetch_add(&frames.unpromised, (int64_t)batch->count, __ATOMIC_RELAXED);
+    frame_batch_init(batch);
+}
+
+/* --- promises ------------------------------------------------------------------------------------------ */
+
+result_t frames_promise(uint64_t page_count)
+{
+    int64_t wanted = (int64_t)page_count;
+    if (page_count > frames.count ||
+        __atomic_fetch_sub(&frames.unpromised, wanted, __ATOMIC_RELAXED) < wanted) {
+        if (page_count <= frames.count)
+            __atomic_fetch_add(&frames.unpromised, wanted, __ATOMIC_RELAXED);
+        return ENOMEM;
+    }
+    count(COUNTER_COMMIT_RESERVED, wanted);
+    return OK;
+}
+
+void frames_unpromise(uint64_t page_count)
+{
+    __atomic_fetch_add(&frames.unpromised, (int64_t)page_count, __ATOMIC_RELAXED);
+    count(COUNTER_COMMIT_RESERVED, -(int64_t)page_count);
+}
+
+/* --- runs ------------------------------------------------------------------------------------------------ */
+
+/* How many frames below and including `number` are free in a row, at most `limit`. Whole words are
+ * taken at a time. */
+static uint64_t free_run_down(uint64_t number, uint64_t limit) REQUIRES(frames.lock)
+{
+    uint64_t length = 0;
+    while (length < limit) {
+        uint64_t at = number - length;
+        uint64_t word = frames.level[0][at >> 6];
+        unsigned bit = at & 63;
+        uint64_t taken = ~(word << (63 - bit));
+        unsigned here = taken == 0 ? 64 : (unsigned)__builtin_clzll(taken);
+        if (here > bit + 1)
+            here = bit + 1;
+        length += here;
+        if (here < bit + 1 || at < here)
+            break;
+    }
+    return length < limit ? length : limit;
+}
+
+/* The highest aligned run below `end`; UINT64_MAX when there is none. */
+static uint64_t find_run(uint64_t page_count, uint64_t align_frames, uint64_t end)
+    REQUIRES(frames.lock)
+{
+    while (end >= page_count) {
+        uint64_t first = (end - page_count) & ~(align_frames - 1);
+        uint64_t last = first + page_count - 1;
+        uint64_t length = free_run_down(last, page_count);
+        if (length == page_count)
+            return first;
+        /* What ends the run is taken: the next candidate ends there. Empty words are skipped. */
+        uint64_t blocker = last - length;
+        while (blocker >= 64 && frames.level[0][blocker >> 6] == 0)
+            blocker = (blocker & ~63ull) - 1;
+        end = blocker;
+    }
+    return UINT64_MAX;
+}
+
+static void clear_run(uint64_t first, uint64_t page_count) REQUIRES(frames.lock)
+{
+    for (uint64_t number = first; number < first + page_count;) {
+        unsigned bit = number & 63;
+        uint64_t here = 64 - bit;
+        if (here > first + page_count - number)
+            here = first + page_count - number;
+        uint64_t mask = (here == 64 ? ~0ull : (1ull << here) - 1) << bit;
+        bitmap_clear(number >> 6, mask);
+        number += here;
+    }
+}
+
+result_t frames_take_run(enum frame_kind kind, uint64_t page_count, uint64_t align_frames,
+                         phys_t below, phys_t *first)
+{
+    if (page_count == 0 || page_count > frames.count)
+        return page_count == 0 ? EINVAL : ENOMEM;
+    if (injected_failure())
+        return ENOMEM;
+    int64_t wanted = (int64_t)page_count;
+    if (__atomic_fetch_sub(&frames.unpromised, wanted, __ATOMIC_RELAXED) < wanted) {
+        __atomic_fetch_add(&frames.unpromised, wanted, __ATOMIC_RELAXED);
+        return ENOMEM;
+    }
+    uint64_t end = below.value == 0 ? frames.count : below.value >> PAGE_SHIFT;
+    if (end > frames.count)
+        end = frames.count;
+
+    frames_drain_caches();
+    lock_acquire(&frames.lock);
+    uint64_t found = find_run(page_count, align_frames, end);
+    if (found != UINT64_MAX)
+        clear_run(found, page_count);
+    lock_release(&frames.lock);
+    if (found == UINT64_MAX) {
+        __atomic_fetch_add(&frames.unpromised, wanted, __ATOMIC_RELAXED);
+        return ENOMEM;
+    }
+
+    for (uint64_t i = 0; i < page_count; i++)
+        (void)hand_out(&frames.entries[found + i], kind, 0);
+    *first = phys(found << PAGE_SHIFT);
+    return OK;
+}
+
+void frames_give_run(phys_t first, uint64_t page_count)
+{
+    struct frame_batch batch;
+    frame_batch_init(&batch);
+    for (uint64_t i = 0; i < page_count; i++)
+        frame_batch_add(&batch, frame_of(first) + i);
+    frame_batch_end(&batch);
+}
+
+/* --- start ------------------------------------------------------------------------------------------------ */
+
+static const struct boot_memory_range *memory_map(const struct boot_info *boot, size_t *range_count)
+{
+    *range_count = boot->memory_map.size_bytes / sizeof(struct boot_memory_range);
+    return machine_phys_to_virt(phys(boot->memory_map.start));
+}
+
+static enum frame_kind kind_of_memory(uint32_t kind)
+{
+    switch (kind) {
+    case MEMORY_USABLE:
+        return FRAME_FREE;
+    case MEMORY_CORE:
+    case MEMORY_BOOT_DATA:
+    case MEMORY_BOOT_TEMPORARY:
+        return FRAME_CORE;
+    case MEMORY_MMIO:
+    case MEMORY_RESERVED:
+        return FRAME_NO_RAM;
+    default:
+        return FRAME_RESERVED;
+    }
+}
+
+/* Bytes of the bitmap for `count` frames; fills in the levels when memory is given. */
+static uint64_t bitmap_layout(uint64_t frame_count, uint64_t *memory)
+{
+    uint64_t words = frame_count;
+    uint64_t total = 0;
+    frames.levels = 0;
+    do {
+        words = (words + 63) / 64;
+        if (memory)
+            frames.level[frames.levels] = memory + total;
+        frames.levels++;
+        total += words;
+    } while (words > 1);
+    ASSERT(frames.levels <= FRAME_LEVELS_MAX);
+    return total * sizeof(uint64_t);
+}
+
+/* The highest usable range that can hold the database. */
+static uint64_t place_database(const struct boot_memory_range *map, size_t range_count,
+                               uint64_t size_bytes)
+{
+    for (size_t i = range_count; i-- > 0;) {
+        if (map[i].kind == MEMORY_USABLE && map[i].page_count * PAGE_SIZE >= size_bytes)
+            return map[i].start + map[i].page_count * PAGE_SIZE - size_bytes;
+    }
+    return UINT64_MAX;
+}
+
+static void mark_range(uint64_t start, uint64_t page_count, enum frame_kind kind)
+{
+    uint64_t first = start >> PAGE_SHIFT;
+    for (uint64_t i = first; i < first + page_count && i < frames.count; i++) {
+        frames.entries[i].kind = (uint8_t)kind;
+        frames.entries[i].references = kind == FRAME_FREE ? 0 : 1;
+    }
+}
+
+/* Turns all entries of kind free in the range into free frames. */
+static void release_range(uint64_t start, uint64_t page_count)
+{
+    uint64_t first = start >> PAGE_SHIFT;
+    struct frame_batch batch;
+    frame_batch_init(&batch);
+    for (uint64_t i = first; i < first + page_count && i < frames.count; i++) {
+        if (frames.entries[i].kind == FRAME_FREE)
+            frame_batch_add(&batch, &frames.entries[i]);
+    }
+    frame_batch_end(&batch);
+}
+
+result_t frames_init(const struct boot_info *boot)
+{
+    size_t range_count;
+    const struct boot_memory_range *map = memory_map(boot, &range_count);
+    lock_init(&frames.lock, RANK_FRAMES, "frames");
+    for (unsigned cpu = 0; cpu < CPU_MAX; cpu++) {
+        lock_init(&mm_cpus[cpu].cache.lock, RANK_FRAME_CACHE, "frame cache");
+        cpus[cpu].mm = &mm_cpus[cpu];
+    }
+
+    for (size_t i = 0; i < range_count; i++) {
+        if (kind_of_memory(map[i].kind) == FRAME_NO_RAM)
+            continue;
+        frames.count = (map[i].start >> PAGE_SHIFT) + map[i].page_count;
+        frames.ram_count += map[i].page_count;
+    }
+    uint64_t entries_bytes = page_ceil(frames.count * sizeof(struct frame));
+    uint64_t bitmap_bytes = page_ceil(bitmap_layout(frames.count, NULL));
+    uint64_t at = place_database(map, range_count, entries_bytes + bitmap_bytes);
+    if (frames.count == 0 || at == UINT64_MAX) {
+        log_error("no usable memory range of %lu KiB for the frame database: "
+                  "PageLab needs a machine with at least 64 MiB",
+                  (unsigned long)((entries_bytes + bitmap_bytes) / KIB));
+        return ENOMEM;
+    }
+
+    frames.entries = machine_phys_to_virt(phys(at));
+    memset(frames.entries, 0, entries_bytes + bitmap_bytes);
+    (void)bitmap_layout(frames.count, (uint64_t *)((char *)frames.entries + entries_bytes));
+    for (size_t i = 0; i < range_count; i++)
+        mark_range(map[i].start, map[i].page_count, kind_of_memory(map[i].kind));
+    mark_range(at, (entries_bytes + bitmap_bytes) >> PAGE_SHIFT, FRAME_CORE);
+    if (frames.entries[0].kind == FRAME_FREE)
+        mark_range(0, 1, FRAME_RESERVED);
+    for (size_t i = 0; i < range_count; i++) {
+        if (map[i].kind == MEMORY_USABLE)
+            release_range(map[i].start, map[i].page_count);
+    }
+    return OK;
+}
+
+void frames_release_boot_memory(const struct boot_info *boot)
+{
+    size_t range_count;
+    const struct boot_memory_range *map = memory_map(boot, &range_count);
+    for (size_t i = 0; i < range_count; i++) {
+        if (map[i].kind != MEMORY_BOOT_TEMPORARY)
+            continue;
+        mark_range(map[i].start, map[i].page_count, FRAME_FREE);
+        if (map[i].start == 0)
+            mark_range(0, 1, FRAME_RESERVED);
+        release_range(map[i].start, map[i].page_count);
+    }
+}
+
+void frames_seal(void)
+{
+    frames.usable_count = frames_unpromised();
+}

@@ -1,0 +1,191 @@
+/* The frame database and the frame allocator.
+ *
+ * Concepts: every 4 KiB page of RAM has a 32-byte entry. Free frames are bits of a bitmap with summary
+ * levels above (a bit is set when the word below has a set bit): taking the highest free frame is one
+ * descent, any run of free frames can be found, nothing is ever coalesced, and address limits are just
+ * an upper end. Each CPU keeps a few free frames at hand.
+ * A promise sets frames aside without choosing them: free == unpromised + promised, so that taking a
+ * promised frame finds one. The levels `commit.reserved` (promised + used) and `commit.used` (frames
+ * taken from a promise and still in use) are counters.
+ * Invariants: an entry's kind says its one use; references counts what its kind says; a free frame
+ * stands once, in the bitmap or in one CPU's cache. Frame 0 and what firmware keeps are never free.
+ * Locking: cache, then the bitmap's lock; callers may hold any lock of a lower rank. */
+#ifndef CORE_MM_FRAMES_H
+#define CORE_MM_FRAMES_H
+
+#include "core/boot_info.h"
+#include "core/lock.h"
+#include "core/machine.h"
+#include "core/result.h"
+
+enum frame_kind {
+    FRAME_NO_RAM,   /* a hole, a device */
+    FRAME_RESERVED, /* RAM that firmware keeps, or that cannot be used */
+    FRAME_FREE,
+    FRAME_CORE,     /* the core's image, boot data, the frame database */
+    FRAME_HARNESS,  /* scripts, samples, the harness window */
+    FRAME_ZERO,     /* the shared page of zeros */
+    FRAME_KERNEL,   /* kernel page tables, stacks, buffers */
+    FRAME_TABLE,    /* page table of a space */
+    FRAME_DATA,     /* content of an object; references: leaves that hold it */
+    FRAME_LEAF,     /* 512 slots of an object; references: objects that hold it; live: occupied slots */
+    FRAME_NODE,     /* 512 pointers to leaves or nodes, of one object */
+    FRAME_HEAP,     /* a slab; live: objects in use */
+    FRAME_KIND_COUNT,
+};
+
+const char *frame_kind_name(enum frame_kind kind);
+
+/* Set in a frame that was taken from a promise. */
+#define FRAME_COMMITTED 1
+
+struct frame {
+    uint32_t references;
+    uint8_t kind;
+    uint8_t flags;
+    uint16_t live;
+    union {
+        /* FRAME_TABLE of level 1: the leaf that all its data entries show at their own index, NULL
+         * while it has had none, TABLE_MIXED when they are of several leaves. */
+        const void *shows;
+        struct {
+            void *free;        /* first free object */
+            uint32_t next;     /* frame numbers; list of slabs of one class */
+            uint32_t previous;
+        } slab;
+    };
+    uint32_t audit; /* scratch of mm_audit() */
+    uint32_t site;  /* check level 2: low half of the call site that changed the entry last */
+};
+_Static_assert(sizeof(struct frame) == 32, "the database costs 32 bytes a frame");
+
+#define FRAME_CACHE_MAX 128
+
+/* Locking: its lock; used by its own CPU, drained by others when frames run out. */
+struct frame_cache {
+    struct lock lock;
+    uint32_t count;
+    uint32_t numbers[FRAME_CACHE_MAX];
+};
+
+/* What core/mm keeps for each CPU. */
+struct mm_cpu {
+    struct frame_cache cache;
+} __attribute__((aligned(64)));
+
+#define FRAME_LEVELS_MAX 6
+
+struct frames {
+    struct lock lock; /* bitmap */
+    struct frame *entries;
+    uint64_t count; /* entries: highest RAM frame + 1 */
+    uint64_t *level[FRAME_LEVELS_MAX];
+    unsigned levels; /* level[levels - 1] is a single word */
+    int64_t unpromised; /* atomic: free frames promised to nobody */
+    uint64_t ram_count;
+    uint64_t usable_count; /* what scenarios can ever have */
+};
+
+extern struct frames frames;
+
+static inline struct frame *frame_of(phys_t at)
+{
+    return &frames.entries[at.value >> PAGE_SHIFT];
+}
+
+static inline phys_t frame_phys(const struct frame *frame)
+{
+    return phys((uint64_t)(frame - frames.entries) << PAGE_SHIFT);
+}
+
+static inline struct frame *frame_of_virt(const void *page)
+{
+    return frame_of(machine_virt_to_phys(page));
+}
+
+/* Builds database and bitmap inside usable memory. ENOMEM with a log line. */
+result_t frames_init(const struct boot_info *boot);
+/* Makes MEMORY_BOOT_TEMPORARY usable. */
+void frames_release_boot_memory(const struct boot_info *boot);
+/* From here on what is free is what scenarios can have. */
+void frames_seal(void);
+
+/* Takes one frame, not cleared, references 1. ENOMEM: all free frames are promised. O(1), amortised. */
+result_t frames_take(enum frame_kind kind, phys_t *frame);
+/* The same for what commands do not ask for themselves (slabs, the start): `inject` does not see it. */
+result_t frames_take_uninjected(enum frame_kind kind, phys_t *frame);
+/* The same from a promise, whose count the caller keeps. ENOMEM only when injected. */
+result_t frames_take_promised(phys_t *frame);
+/* Takes `count` frames in a row below `below` (0: anywhere), aligned to `align_frames` (a power of two), each with references 1.
+ * ENOMEM when there is no such run. O(frames / 64) at worst. */
+result_t frames_take_run(enum frame_kind kind, uint64_t count, uint64_t align_frames, phys_t below,
+                         phys_t *first);
+/* Frees a frame whose references have come to 0 (they are set to 0 here). O(1), amortised. */
+void frames_give(phys_t frame);
+void frames_give_run(phys_t first, uint64_t count);
+
+/* Sets frames aside: ENOMEM when fewer are unpromised. And gives back what was set aside. */
+result_t frames_promise(uint64_t count);
+void frames_unpromise(uint64_t count);
+
+/* Frees many frames cheaply: neighbours become one store to the bitmap. Locks only to flush. */
+struct frame_batch {
+    uint64_t word; /* index in level[0] of the bits in mask */
+    uint64_t mask;
+    uint64_t count;
+    uint64_t committed_count;
+};
+
+static inline void frame_batch_init(struct frame_batch *batch)
+{
+    *batch = (struct frame_batch){0};
+}
+
+void frame_batch_flush_word(struct frame_batch *batch);
+
+/* The frame's last reference is gone. */
+static inline void frame_batch_add(struct frame_batch *batch, struct frame *frame)
+{
+    uint64_t number = (uint64_t)(frame - frames.entries);
+    frame->kind = FRAME_FREE;
+    frame->references = 0;
+    batch->committed_count += frame->flags; /* FRAME_COMMITTED is 1 */
+    frame->flags = 0;
+    batch->count++;
+    if (UNLIKELY(batch->word != number >> 6)) {
+        frame_batch_flush_word(batch);
+        batch->word = number >> 6;
+    }
+    batch->mask |= 1ull << (number & 63);
+}
+
+/* Ends the batch: counters, promises, bitmap. */
+void frame_batch_end(struct frame_batch *batch);
+
+/* Free and promised to nobody. */
+static inline uint64_t frames_unpromised(void)
+{
+    return (uint64_t)__atomic_load_n(&frames.unpromised, __ATOMIC_RELAXED);
+}
+
+/* Empties all CPUs' caches into the bitmap, so that runs can be found and audits see one place. */
+void frames_drain_caches(void);
+bool frames_is_free(uint64_t number);
+
+/* --- failure on purpose (`inject`) ------------------------------------------------------------------ */
+
+struct frames_inject {
+    uint64_t countdown; /* 0: off */
+    uint64_t every;
+    bool fired;
+};
+extern struct frames_inject frames_inject;
+bool frames_inject_strikes(void);
+
+/* True when this allocation must fail. */
+static inline bool injected_failure(void)
+{
+    return UNLIKELY(frames_inject.countdown != 0) && frames_inject_strikes();
+}
+
+#endif

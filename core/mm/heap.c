@@ -1,0 +1,151 @@
+/* The kernel heap. See heap.h. */
+#include "core/mm/heap.h"
+
+#include "core/check.h"
+#include "core/machine.h"
+#include "core/mm/frames.h"
+
+#define SLAB_NONE 0u /* frame 0 is never handed out */
+
+struct heap heap;
+
+static const uint16_t class_sizes[HEAP_CLASSES] = {32, 64, 96, 128, 192, 256, 512, 1024, 2048};
+
+void heap_init(void)
+{
+    lock_init(&heap.lock, RANK_HEAP, "heap");
+    for (unsigned i = 0; i < HEAP_CLASSES; i++) {
+        heap.classes[i].size_bytes = class_sizes[i];
+        heap.classes[i].objects_per_slab = (uint32_t)(PAGE_SIZE / class_sizes[i]);
+    }
+}
+
+/* For constant sizes the compiler folds this away. */
+static struct heap_class *class_of(uint64_t size_bytes)
+{
+    unsigned i = 0;
+    while (class_sizes[i] < size_bytes)
+        i++;
+    return &heap.classes[i];
+}
+
+static uint32_t number_of(const struct frame *slab)
+{
+    return (uint32_t)(slab - frames.entries);
+}
+
+static void list_push(uint32_t *head, struct frame *slab)
+{
+    slab->slab.next = *head;
+    slab->slab.previous = SLAB_NONE;
+    if (*head != SLAB_NONE)
+        frames.entries[*head].slab.previous = number_of(slab);
+    *head = number_of(slab);
+}
+
+static void list_unlink(uint32_t *head, struct frame *slab)
+{
+    if (slab->slab.previous != SLAB_NONE)
+        frames.entries[slab->slab.previous].slab.next = slab->slab.next;
+    else
+        *head = slab->slab.next;
+    if (slab->slab.next != SLAB_NONE)
+        frames.entries[slab->slab.next].slab.previous = slab->slab.previous;
+}
+
+/* Makes a slab with all objects free. NULL: no frame. */
+static struct frame *slab_create(struct heap_class *class) REQUIRES(heap.lock)
+{
+    phys_t page;
+    if (frames_take_uninjected(FRAME_HEAP, &page) != OK)
+        return NULL;
+    char *start = machine_phys_to_virt(page);
+    void *next = NULL;
+    for (uint32_t i = class->objects_per_slab; i-- > 0;) {
+        void **object = (void **)(start + i * class->size_bytes);
+        *object = next;
+        next = object;
+    }
+    struct frame *slab = frame_of(page);
+    slab->slab.free = next;
+    slab->live = 0;
+    list_push(&class->available, slab);
+    class->slab_count++;
+    return slab;
+}
+
+void *heap_alloc(uint64_t size_bytes)
+{
+    if (injected_failure())
+        return NULL;
+    struct heap_class *class = class_of(size_bytes);
+    lock_acquire(&heap.lock);
+    struct frame *slab;
+    if (LIKELY(class->available != SLAB_NONE))
+        slab = &frames.entries[class->available];
+    else if (!(slab = slab_create(class))) {
+        lock_release(&heap.lock);
+        return NULL;
+    }
+    void **object = slab->slab.free;
+    slab->slab.free = *object;
+    slab->live++;
+    if (!slab->slab.free) {
+        list_unlink(&class->available, slab);
+        list_push(&class->full, slab);
+    }
+    class->live_count++;
+    lock_release(&heap.lock);
+    machine_cpu()->counters[COUNTER_HEAP_ALLOC]++;
+    return object;
+}
+
+void heap_free(void *object, uint64_t size_bytes)
+{
+    if (!object)
+        return;
+    struct heap_class *class = class_of(size_bytes);
+    struct frame *slab = frame_of_virt(object);
+    DEBUG_ASSERT(slab->kind == FRAME_HEAP && slab->live > 0);
+    lock_acquire(&heap.lock);
+    if (!slab->slab.free) {
+        list_unlink(&class->full, slab);
+        list_push(&class->available, slab);
+    }
+    *(void **)object = slab->slab.free;
+    slab->slab.free = object;
+    slab->live--;
+    class->live_count--;
+    lock_release(&heap.lock);
+    machine_cpu()->counters[COUNTER_HEAP_FREE]++;
+}
+
+static void trim_class(struct heap_class *class) REQUIRES(heap.lock)
+{
+    uint32_t number = class->available;
+    while (number != SLAB_NONE) {
+        struct frame *slab = &frames.entries[number];
+        number = slab->slab.next;
+        if (slab->live != 0)
+            continue;
+        list_unlink(&class->available, slab);
+        class->slab_count--;
+        frames_give(frame_phys(slab));
+    }
+}
+
+void heap_trim(void)
+{
+    lock_acquire(&heap.lock);
+    for (unsigned i = 0; i < HEAP_CLASSES; i++)
+        trim_class(&heap.classes[i]);
+    lock_release(&heap.lock);
+}
+
+uint64_t heap_live_count(void)
+{
+    uint64_t live = 0;
+    for (unsigned i = 0; i < HEAP_CLASSES; i++)
+        live += heap.classes[i].live_count;
+    return live;
+}

@@ -1,0 +1,44 @@
+/* The kernel heap: slabs of equal objects, a page each, for the core's own structures.
+ *
+ * Concepts: a slab is one frame; its free list and count of live objects stand in the frame's entry, so
+ * that objects fill the page. Sizes are rounded up to a class. Empty slabs stay until heap_trim(),
+ * which reading `$free` calls.
+ * Locking: the heap's lock; callers may hold any lock of a lower rank. */
+#ifndef CORE_MM_HEAP_H
+#define CORE_MM_HEAP_H
+
+#include "core/lock.h"
+#include "core/types.h"
+
+#define HEAP_OBJECT_MAX 2048
+
+struct heap_class {
+    uint32_t size_bytes;
+    uint32_t objects_per_slab;
+    uint32_t available; /* frame numbers: first slab with free objects; 0: none */
+    uint32_t full;      /* first slab without */
+    uint64_t slab_count;
+    uint64_t live_count;
+};
+
+#define HEAP_CLASSES 9
+
+struct heap {
+    struct lock lock;
+    struct heap_class classes[HEAP_CLASSES];
+};
+
+extern struct heap heap;
+
+void heap_init(void);
+
+/* Not cleared; at most HEAP_OBJECT_MAX bytes, aligned to 16. NULL: no memory. O(1). */
+void *heap_alloc(uint64_t size_bytes);
+/* size_bytes as it was asked for. object may be NULL. O(1). */
+void heap_free(void *object, uint64_t size_bytes);
+/* Gives empty slabs back. O(slabs that have free objects). */
+void heap_trim(void);
+/* Objects in use, of all classes. */
+uint64_t heap_live_count(void);
+
+#endif

@@ -1,0 +1,50 @@
+/* What the files of core/mm share: the one `struct mm`. Not for other rooms. */
+#ifndef CORE_MM_INTERNAL_H
+#define CORE_MM_INTERNAL_H
+
+#include "core/boot_info.h"
+#include "core/list.h"
+#include "core/lock.h"
+#include "core/mm/page_directory.h"
+#include "core/mm/region_tree.h"
+
+/* The kernel's dynamic range: stacks, devices. */
+#define KERNEL_RANGE_LOW 0xffffc00000000000ull
+#define KERNEL_RANGE_HIGH 0xffffd00000000000ull
+#define KERNEL_ROOT_SLOTS_MAX 256
+
+struct mm {
+    struct lock lock;        /* spaces */
+    struct list_node spaces; /* struct space.all_link */
+    uint64_t space_count;
+
+    /* Immutable after mm_start(). */
+    phys_t zero_page;
+    struct page_directory kernel_directory;
+    uint16_t root_slots[KERNEL_ROOT_SLOTS_MAX]; /* indices of root entries that every space shares */
+    uint32_t root_slot_count;
+    void *harness;
+    uint64_t harness_bytes;
+
+    struct lock kernel_lock; /* kernel_tree, kernel tables */
+    struct region_tree kernel_tree;
+};
+
+extern struct mm mm;
+
+/* First address of the harness window: the last top-level slot of the user half. */
+static inline uint64_t window_base(void)
+{
+    return machine_user_high() - machine_level_size(machine_levels);
+}
+
+/* kernel.c: the kernel's own tables and regions. */
+result_t kernel_init(const struct boot_info *boot);
+result_t kernel_window_init(void);
+volatile void *kernel_map_device(phys_t start, uint64_t size_bytes);
+const void *kernel_map_firmware(phys_t start, uint64_t size_bytes);
+void *kernel_stack_create(uint64_t size_bytes);
+phys_t kernel_identity_root_create(const struct identity_range *ranges, size_t count);
+void kernel_identity_root_destroy(phys_t root);
+
+#endif

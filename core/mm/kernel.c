@@ -1,0 +1,304 @@
+/* The kernel's own half: direct map, image, dynamic range, and the harness window of all spaces.
+ *
+ *   0xffff800000000000  direct map: RAM and firmware tables, largest pages, no execute; the core's text
+ *                       is left out, so that nothing writable maps it
+ *   0xffffc00000000000  dynamic range: stacks with guard pages, devices; kernel_tree says what is where
+ *   0xffffffff80000000  the core's image: text rx, rodata r, data rw
+ *
+ * Invariants: all supervisor, global, and never writable and executable at once. The identity roots
+ * for starting CPUs and for firmware calls are the exception; no space ever has them. */
+#include "core/check.h"
+#include "core/log.h"
+#include "core/mm/heap.h"
+#include "core/mm/internal.h"
+
+struct kernel_region {
+    struct region_node node;
+};
+
+static const struct boot_info *boot_info;
+
+static unsigned largest_level(void)
+{
+    unsigned level = 1;
+    while (level < 3 && machine_has_page_level(level + 1))
+        level++;
+    return level;
+}
+
+/* --- direct map and image --------------------------------------------------------------------------------- */
+
+static bool is_direct_mapped(uint32_t kind)
+{
+    return kind != MEMORY_MMIO && kind != MEMORY_RESERVED && kind != MEMORY_UNUSABLE;
+}
+
+/* Where the loader put a linked address. */
+static phys_t image_phys(uint64_t linked)
+{
+    return phys(boot_info->core_image.start + (linked - BOOT_CORE_BASE));
+}
+
+static result_t direct_map_range(uint64_t start, uint64_t end)
+{
+    if (start >= end)
+        return OK;
+    return page_directory_map_kernel(&mm.kernel_directory,
+                                     (uint64_t)machine_phys_to_virt(phys(start)), phys(start),
+                                     end - start, ENTRY_WRITE | ENTRY_NO_EXEC | ENTRY_GLOBAL,
+                                     largest_level());
+}
+
+/* Maps [start, end) but for what the image maps without W (text and constants). */
+static result_t direct_map_around_image(uint64_t start, uint64_t end)
+{
+    size_t count;
+    const struct image_segment *segments = machine_image_segments(&count);
+    for (size_t i = 0; i < count; i++) {
+        uint64_t low = image_phys(segments[i].start).value;
+        uint64_t high = image_phys(segments[i].end).value;
+        if ((segments[i].bits & ENTRY_WRITE) != 0 || high <= start || low >= end)
+            continue;
+        result_t result = direct_map_range(start, low);
+        if (result != OK)
+            return result;
+        start = high;
+    }
+    return direct_map_range(start, end);
+}
+
+static result_t map_memory(void)
+{
+    size_t count = boot_info->memory_map.size_bytes / sizeof(struct boot_memory_range);
+    const struct boot_memory_range *map =
+        machine_phys_to_virt(phys(boot_info->memory_map.start));
+    for (size_t i = 0; i < count;) {
+        uint64_t start = map[i].start;
+        uint64_t end = start;
+        if (!is_direct_mapped(map[i].kind)) {
+            i++;
+            continue;
+        }
+        /* Neighbours are mapped together, so that large pages can span them. */
+        while (i < count && map[i].start == end && is_direct_mapped(map[i].kind))
+            end += map[i++].page_count * PAGE_SIZE;
+        if (direct_map_around_image(start, end) != OK)
+            return ENOMEM;
+    }
+    return OK;
+}
+
+static result_t map_image(void)
+{
+    size_t count;
+    const struct image_segment *segments = machine_image_segments(&count);
+    for (size_t i = 0; i < count; i++) {
+        result_t result = page_directory_map_kernel(
+            &mm.kernel_directory, segments[i].start, image_phys(segments[i].start),
+            segments[i].end - segments[i].start, segments[i].bits | ENTRY_GLOBAL, 1);
+        if (result != OK)
+            return result;
+    }
+    return OK;
+}
+
+/* --- start -------------------------------------------------------------------------------------------------- */
+
+static result_t new_kernel_table(phys_t *table)
+{
+    if (frames_take_uninjected(FRAME_KERNEL, table) != OK)
+        return ENOMEM;
+    machine_page_clear(machine_phys_to_virt(*table));
+    return OK;
+}
+
+/* Gives the dynamic range its root entries now, so that all spaces share them for good. */
+static result_t reserve_dynamic_range(entry_t *root)
+{
+    uint64_t span = machine_level_size(machine_levels);
+    for (uint64_t at = KERNEL_RANGE_LOW; at < KERNEL_RANGE_HIGH; at += span) {
+        entry_t *entry = &root[machine_table_index(at, machine_levels)];
+        phys_t table;
+        if (entry_is_present(*entry))
+            continue;
+        if (new_kernel_table(&table) != OK)
+            return ENOMEM;
+        *entry = entry_table(table, ENTRY_TABLE_BITS);
+    }
+    return OK;
+}
+
+static void note_root_slots(const entry_t *root)
+{
+    for (unsigned i = 0; i < MACHINE_TABLE_ENTRIES; i++) {
+        if (!entry_is_present(root[i]))
+            continue;
+        ASSERT(mm.root_slot_count < KERNEL_ROOT_SLOTS_MAX);
+        mm.root_slots[mm.root_slot_count++] = (uint16_t)i;
+    }
+}
+
+result_t kernel_init(const struct boot_info *boot)
+{
+    boot_info = boot;
+    lock_init(&mm.kernel_lock, RANK_SPACE, "kernel space");
+    region_tree_init(&mm.kernel_tree, KERNEL_RANGE_LOW, KERNEL_RANGE_HIGH);
+    if (new_kernel_table(&mm.kernel_directory.root) != OK || map_memory() != OK ||
+        map_image() != OK)
+        return ENOMEM;
+    entry_t *root = machine_phys_to_virt(mm.kernel_directory.root);
+    if (reserve_dynamic_range(root) != OK)
+        return ENOMEM;
+    machine_load_root(mm.kernel_directory.root);
+    return OK;
+}
+
+/* --- dynamic range -------------------------------------------------------------------------------------------- */
+
+/* A range of its own with an unmapped page in front. 0: no memory. */
+static uint64_t reserve_range(uint64_t size_bytes)
+{
+    struct kernel_region *region = heap_alloc(sizeof *region);
+    if (!region)
+        return 0;
+    lock_acquire(&mm.kernel_lock);
+    result_t result = region_tree_place_anywhere(&mm.kernel_tree, &region->node,
+                                                 size_bytes + PAGE_SIZE, PAGE_SIZE);
+    lock_release(&mm.kernel_lock);
+    if (result != OK) {
+        heap_free(region, sizeof *region);
+        return 0;
+    }
+    return region->node.base + PAGE_SIZE;
+}
+
+static void *map_physical(phys_t start, uint64_t size_bytes, uint64_t bits)
+{
+    uint64_t first = page_floor(start.value);
+    uint64_t mapped_bytes = page_ceil(start.value + size_bytes) - first;
+    uint64_t base = reserve_range(mapped_bytes);
+    if (base == 0)
+        return NULL;
+    lock_acquire(&mm.kernel_lock);
+    result_t result = page_directory_map_kernel(&mm.kernel_directory, base, phys(first),
+                                                mapped_bytes, bits | ENTRY_GLOBAL, 1);
+    lock_release(&mm.kernel_lock);
+    return result == OK ? (void *)(base + (start.value - first)) : NULL;
+}
+
+volatile void *kernel_map_device(phys_t start, uint64_t size_bytes)
+{
+    return map_physical(start, size_bytes, ENTRY_WRITE | ENTRY_NO_EXEC | ENTRY_UNCACHED);
+}
+
+const void *kernel_map_firmware(phys_t start, uint64_t size_bytes)
+{
+    return map_physical(start, size_bytes, ENTRY_NO_EXEC);
+}
+
+void *kernel_stack_create(uint64_t size_bytes)
+{
+    uint64_t base = reserve_range(page_ceil(size_bytes));
+    if (base == 0)
+        return NULL;
+    for (uint64_t at = 0; at < size_bytes; at += PAGE_SIZE) {
+        phys_t page;
+        if (frames_take_uninjected(FRAME_KERNEL, &page) != OK)
+            return NULL;
+        lock_acquire(&mm.kernel_lock);
+        result_t result = page_directory_map_kernel(
+            &mm.kernel_directory, base + at, page, PAGE_SIZE,
+            ENTRY_WRITE | ENTRY_NO_EXEC | ENTRY_GLOBAL, 1);
+        lock_release(&mm.kernel_lock);
+        if (result != OK)
+            return NULL;
+    }
+    return (void *)(base + page_ceil(size_bytes));
+}
+
+/* --- identity roots --------------------------------------------------------------------------------------------- */
+
+phys_t kernel_identity_root_create(const struct identity_range *ranges, size_t count)
+{
+    struct page_directory identity = {.root = PHYS_NONE};
+    if (frames_take_run(FRAME_KERNEL, 1, 1, phys(4 * GIB), &identity.root) != OK)
+        return PHYS_NONE;
+    machine_page_copy(machine_phys_to_virt(identity.root),
+                      machine_phys_to_virt(mm.kernel_directory.root));
+    for (size_t i = 0; i < count; i++) {
+        uint64_t first = page_floor(ranges[i].start.value);
+        uint64_t end = page_ceil(ranges[i].start.value + ranges[i].size_bytes);
+        if (page_directory_map_kernel(&identity, first, phys(first), end - first, ENTRY_WRITE,
+                                      largest_level()) != OK) {
+            kernel_identity_root_destroy(identity.root);
+            return PHYS_NONE;
+        }
+    }
+    return identity.root;
+}
+
+static void free_identity_tables(entry_t *table, unsigned level)
+{
+    for (unsigned i = 0; i < MACHINE_TABLE_ENTRIES; i++) {
+        if (entry_is_present(table[i]) && !entry_is_page(table[i], level))
+            frames_give(entry_phys(table[i]));
+    }
+}
+
+/* Frees the low half's tables level by level, the lowest first. */
+void kernel_identity_root_destroy(phys_t root)
+{
+    entry_t *top = machine_phys_to_virt(root);
+    for (unsigned i = 0; i < MACHINE_TABLE_ENTRIES / 2; i++) {
+        if (!entry_is_present(top[i]))
+            continue;
+        entry_t *second = machine_phys_to_virt(entry_phys(top[i]));
+        for (unsigned j = 0; j < MACHINE_TABLE_ENTRIES; j++) {
+            if (entry_is_present(second[j]) && !entry_is_page(second[j], 3))
+                free_identity_tables(machine_phys_to_virt(entry_phys(second[j])), 2);
+        }
+        free_identity_tables(second, 3);
+        frames_give(entry_phys(top[i]));
+    }
+    frames_give(root);
+}
+
+/* --- the harness window ------------------------------------------------------------------------------------------- */
+
+#define WINDOW_SLOTS_OFFSET (64 * KIB)
+
+/* Maps a page for user mode in the window, whose tables are the kernel's. */
+static result_t map_in_window(uint64_t address, phys_t page, uint64_t bits)
+{
+    entry_t *table = machine_phys_to_virt(mm.kernel_directory.root);
+    for (unsigned level = machine_levels; level > 1; level--) {
+        entry_t *entry = &table[machine_table_index(address, level)];
+        if (!entry_is_present(*entry)) {
+            phys_t below;
+            if (new_kernel_table(&below) != OK)
+                return ENOMEM;
+            *entry = entry_table(below, ENTRY_TABLE_BITS | ENTRY_USER);
+        }
+        table = machine_phys_to_virt(entry_phys(*entry));
+    }
+    table[machine_table_index(address, 1)] = entry_page(page, bits | ENTRY_USER, 1);
+    return OK;
+}
+
+result_t kernel_window_init(void)
+{
+    static phys_t slot_pages[CPU_MAX];
+    uint64_t slots = window_base() + WINDOW_SLOTS_OFFSET;
+    if (map_in_window(window_base(), machine_user_program(), 0) != OK)
+        return ENOMEM;
+    for (unsigned cpu = 0; cpu < machine_cpu_count(); cpu++) {
+        if (frames_take_uninjected(FRAME_HARNESS, &slot_pages[cpu]) != OK ||
+            map_in_window(slots + cpu * PAGE_SIZE, slot_pages[cpu],
+                          ENTRY_WRITE | ENTRY_NO_EXEC) != OK)
+            return ENOMEM;
+        machine_page_clear(machine_phys_to_virt(slot_pages[cpu]));
+    }
+    machine_access_init(window_base(), slots, slot_pages);
+    note_root_slots(machine_phys_to_virt(mm.kernel_directory.root));
+    return OK;
+}

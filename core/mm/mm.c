@@ -1,0 +1,118 @@
+/* The virtual-memory core: start and figures. See mm.h. */
+#include "core/mm/mm.h"
+
+#include "core/check.h"
+#include "core/log.h"
+#include "core/mm/frames.h"
+#include "core/mm/heap.h"
+#include "core/mm/internal.h"
+#include "core/mm/space.h"
+
+#define HARNESS_MIN (4 * MIB)
+#define HARNESS_MAX (64 * MIB)
+
+struct mm mm;
+
+static const struct boot_info *boot_info;
+
+/* One sixteenth of memory, within bounds, as one run of frames. */
+static result_t take_harness_memory(void)
+{
+    uint64_t size_bytes = frames.ram_count * PAGE_SIZE / 16 & ~(MIB - 1);
+    if (size_bytes < HARNESS_MIN)
+        size_bytes = HARNESS_MIN;
+    if (size_bytes > HARNESS_MAX)
+        size_bytes = HARNESS_MAX;
+    phys_t first;
+    while (frames_take_run(FRAME_HARNESS, size_bytes >> PAGE_SHIFT, 1, phys(0), &first) != OK) {
+        size_bytes /= 2;
+        if (size_bytes < HARNESS_MIN)
+            return ENOMEM;
+    }
+    mm.harness = machine_phys_to_virt(first);
+    mm.harness_bytes = size_bytes;
+    return OK;
+}
+
+result_t mm_init(const struct boot_info *boot)
+{
+    boot_info = boot;
+    lock_init(&mm.lock, RANK_SPACES, "spaces");
+    list_init(&mm.spaces);
+    heap_init();
+    if (frames_init(boot) != OK)
+        return ENOMEM;
+    if (kernel_init(boot) != OK || take_harness_memory() != OK ||
+        frames_take_uninjected(FRAME_ZERO, &mm.zero_page) != OK) {
+        log_error("not enough memory to start: %lu MiB usable; PageLab needs at least 64 MiB",
+                  (unsigned long)(frames.ram_count * PAGE_SIZE / MIB));
+        return ENOMEM;
+    }
+    machine_page_clear(machine_phys_to_virt(mm.zero_page));
+    return OK;
+}
+
+const struct machine_services *mm_machine_services(void)
+{
+    static const struct machine_services services = {
+        .map_device = kernel_map_device,
+        .map_firmware = kernel_map_firmware,
+        .stack_create = kernel_stack_create,
+        .identity_root_create = kernel_identity_root_create,
+        .identity_root_destroy = kernel_identity_root_destroy,
+    };
+    return &services;
+}
+
+result_t mm_start(void)
+{
+    frames_release_boot_memory(boot_info);
+    if (kernel_window_init() != OK) {
+        log_error("not enough memory for the harness window");
+        return ENOMEM;
+    }
+    machine_fault_handler = space_fault;
+    heap_trim();
+    frames_seal();
+    return OK;
+}
+
+void *mm_harness_memory(uint64_t *size_bytes)
+{
+    *size_bytes = mm.harness_bytes;
+    return mm.harness;
+}
+
+uint64_t mm_memory_bytes(void)
+{
+    return frames.ram_count * PAGE_SIZE;
+}
+
+uint64_t mm_usable_bytes(void)
+{
+    return frames.usable_count * PAGE_SIZE;
+}
+
+uint64_t mm_free_bytes(void)
+{
+    heap_trim();
+    return frames_unpromised() * PAGE_SIZE;
+}
+
+uint64_t mm_committed_pages(void)
+{
+    return counter_read(COUNTER_COMMIT_RESERVED) - counter_read(COUNTER_COMMIT_USED);
+}
+
+void mm_inject(struct mm_inject inject)
+{
+    frames_inject = (struct frames_inject){
+        .countdown = inject.nth,
+        .every = inject.every ? inject.nth : 0,
+    };
+}
+
+bool mm_inject_fired(void)
+{
+    return frames_inject.fired;
+}

@@ -1,0 +1,99 @@
+/* What memory is: a table of operations (the memory type) and the regions that show it.
+ *
+ * Concepts: pages of an object are addressed by slots: slot == page index + phase, where phase is that
+ * of the object's first mapping (address >> 12 modulo 512), so that a leaf of 512 slots and a page table
+ * coincide. Generic code never asks which type an object is.
+ * Invariants: references counts regions and names; every region that shows the object is in `regions`,
+ * and whoever replaces or empties a slot first removes its entry in all of them, flushes, then frees.
+ * Locking: `lock` guards slots and the entries that show them; regions join and leave under the lock. */
+#ifndef CORE_MM_OBJECT_H
+#define CORE_MM_OBJECT_H
+
+#include "core/counters.h"
+#include "core/fault_outcome.h"
+#include "core/list.h"
+#include "core/lock.h"
+#include "core/mm/region.h"
+#include "core/mm/tlb.h"
+
+struct object;
+struct audit;
+
+/* What a fault came to. event: the counter of a resolved fault. */
+struct fault_result {
+    enum fault_outcome outcome;
+    enum counter event;
+};
+
+enum page_use { PAGE_FOR_READING, PAGE_FOR_WRITING };
+
+struct object_ops {
+    const char *name;
+    /* Makes the access possible; the region has the right. Takes the object's lock. */
+    struct fault_result (*fault)(struct object *object, struct region *region, uint64_t address,
+                                 unsigned access);
+    /* The object that a forked region of `space` shows, with a reference for the caller; what must be
+     * flushed in that space is gathered. ENOMEM: nothing changed. */
+    result_t (*fork)(struct object *object, struct space *space, struct tlb_gather *gather,
+                     struct object **copy);
+    /* The last reference is gone: frees everything. */
+    void (*release)(struct object *object);
+    /* The frame that the region shows at an address, for access that bypasses the page tables; made if
+     * it is to be written. Takes the object's lock. ENOMEM. */
+    result_t (*page)(struct object *object, struct region *region, uint64_t address,
+                     enum page_use use, phys_t *page);
+    /* Nothing will show [base, end) of the region, or its slots, any more. prepare may fail (ENOMEM)
+     * and changes nothing that can be seen; discard cannot fail after it. */
+    result_t (*prepare_discard)(struct object *object, struct region *region, uint64_t base,
+                                uint64_t end);
+    void (*discard)(struct object *object, uint64_t first_slot, uint64_t slot_count);
+    /* May this entry show this slot? For the audit; NULL, or what is wrong. */
+    const char *(*check_entry)(struct object *object, uint64_t slot, uint64_t entry);
+    /* Counts all frames of the object; called once per object. */
+    void (*audit)(struct object *object, struct audit *audit);
+};
+
+struct object {
+    const struct object_ops *ops; /* immutable */
+    struct lock lock;
+    uint32_t references; /* atomic */
+    uint16_t phase;      /* 0..511; immutable once mapped */
+    /* No name reaches the object and no slot is shown twice: its regions are pieces of one. Then what
+     * a piece stops showing is gone, and only the piece at hand need be looked at. */
+    bool exclusive;
+    uint64_t page_count;
+    struct list_node regions;   /* struct region.object_link */
+    struct object *fork_copy;   /* during space_fork(), under the parent space's lock */
+    uint64_t audit_round;       /* scratch of mm_audit() */
+};
+
+void object_init(struct object *object, const struct object_ops *ops, uint64_t page_count,
+                 uint16_t phase);
+
+static inline void object_get(struct object *object)
+{
+    __atomic_fetch_add(&object->references, 1, __ATOMIC_RELAXED);
+}
+
+/* May release the object; not with its lock held. */
+static inline void object_put(struct object *object)
+{
+    if (__atomic_fetch_sub(&object->references, 1, __ATOMIC_ACQ_REL) == 1)
+        object->ops->release(object);
+}
+
+/* A region starts or ends showing the object. */
+void object_attach(struct object *object, struct region *region);
+void object_detach(struct object *object, struct region *region);
+
+/* Removes the entries that show a slot in every region but `region`, and flushes. O(regions of the
+ * object), O(1) for an exclusive one. */
+void object_unmap_slot_elsewhere(struct object *object, uint64_t slot, const struct region *region)
+    REQUIRES(object->lock);
+
+static inline struct region *region_of_link(struct list_node *link)
+{
+    return CONTAINER_OF(link, struct region, object_link);
+}
+
+#endif

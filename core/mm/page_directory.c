@@ -1,0 +1,373 @@
+/* Page tables. See page_directory.h. */
+#include "core/mm/page_directory.h"
+
+#include "core/check.h"
+#include "core/mm/internal.h"
+
+static void count(enum counter counter, uint64_t change)
+{
+    machine_cpu()->counters[counter] += change;
+}
+
+static entry_t *table_at(phys_t table)
+{
+    return machine_phys_to_virt(table);
+}
+
+/* --- life ---------------------------------------------------------------------------------------------- */
+
+result_t page_directory_init(struct page_directory *directory)
+{
+    directory->table_count = 0;
+    directory->root = PHYS_NONE;
+    phys_t root;
+    if (frames_take(FRAME_TABLE, &root) != OK)
+        return ENOMEM;
+
+    entry_t *entries = table_at(root);
+    const entry_t *kernel = table_at(mm.kernel_directory.root);
+    machine_page_clear(entries);
+    for (uint32_t i = 0; i < mm.root_slot_count; i++)
+        entries[mm.root_slots[i]] = kernel[mm.root_slots[i]];
+    directory->root = root;
+    count(COUNTER_PT_ALLOC, 1);
+    return OK;
+}
+
+/* Frees the table that a root entry points to, and all below it; each table's live count tells when its
+ * last entry has been seen. */
+static void free_tables_below(entry_t entry, struct frame_batch *batch)
+{
+    struct {
+        entry_t *entries;
+        unsigned index;
+        unsigned left;
+    } stack[5];
+    unsigned depth = 0;
+    stack[0].entries = table_at(entry_phys(entry));
+    stack[0].index = 0;
+    stack[0].left = frame_of(entry_phys(entry))->live;
+    for (;;) {
+        unsigned here = machine_levels - 1 - depth; /* level of the entries of this table */
+        if (stack[depth].left == 0) {
+            frame_batch_add(batch, frame_of_virt(stack[depth].entries));
+            if (depth-- == 0)
+                return;
+            continue;
+        }
+        entry_t child = stack[depth].entries[stack[depth].index++];
+        if (!entry_is_present(child))
+            continue;
+        stack[depth].left--;
+        if (here == 2) {
+            frame_batch_add(batch, frame_of(entry_phys(child)));
+            continue;
+        }
+        depth++;
+        stack[depth].entries = table_at(entry_phys(child));
+        stack[depth].index = 0;
+        stack[depth].left = frame_of(entry_phys(child))->live;
+    }
+}
+
+void page_directory_fini(struct page_directory *directory)
+{
+    if (directory->root.value == PHYS_NONE.value)
+        return;
+    struct frame_batch batch;
+    frame_batch_init(&batch);
+    entry_t *root = table_at(directory->root);
+    unsigned left = frame_of(directory->root)->live;
+    for (unsigned i = 0; left != 0; i++) {
+        if (!entry_is_present(root[i]))
+            continue;
+        left--;
+        free_tables_below(root[i], &batch);
+    }
+    frame_batch_add(&batch, frame_of(directory->root));
+    count(COUNTER_PT_FREE, batch.count);
+    frame_batch_end(&batch);
+    directory->root = PHYS_NONE;
+    directory->table_count = 0;
+}
+
+/* --- single entries -------------------------------------------------------------------------------------- */
+
+bool page_directory_find(const struct page_directory *directory, uint64_t address,
+                         struct table_place *place)
+{
+    entry_t *table = table_at(directory->root);
+    for (unsigned level = machine_levels;; level--) {
+        entry_t *entry = &table[machine_table_index(address, level)];
+        if (!entry_is_present(*entry))
+            return false;
+        table = table_at(entry_phys(*entry));
+        if (level == 2) {
+            place->upper = entry;
+            place->entry = &table[machine_table_index(address, 1)];
+            return true;
+        }
+    }
+}
+
+static result_t add_table(struct page_directory *directory, entry_t *entry)
+{
+    phys_t table;
+    if (frames_take(FRAME_TABLE, &table) != OK)
+        return ENOMEM;
+    machine_page_clear(table_at(table));
+    *entry = entry_table(table, ENTRY_TABLE_BITS | ENTRY_USER);
+    frame_of_virt(entry)->live++;
+    directory->table_count++;
+    count(COUNTER_PT_ALLOC, 1);
+    return OK;
+}
+
+result_t page_directory_reserve(struct page_directory *directory, uint64_t address,
+                                struct table_place *place)
+{
+    entry_t *table = table_at(directory->root);
+    for (unsigned level = machine_levels;; level--) {
+        entry_t *entry = &table[machine_table_index(address, level)];
+        if (UNLIKELY(!entry_is_present(*entry)) && add_table(directory, entry) != OK) {
+            page_directory_prune(directory, address);
+            return ENOMEM;
+        }
+        table = table_at(entry_phys(*entry));
+        if (level == 2) {
+            place->upper = entry;
+            place->entry = &table[machine_table_index(address, 1)];
+            return OK;
+        }
+    }
+}
+
+/* With a gather the frame is freed when that is flushed: processors keep pointers to tables, too. */
+static void free_table(struct page_directory *directory, entry_t *entry, struct tlb_gather *gather)
+{
+    phys_t table = entry_phys(*entry);
+    *entry = 0;
+    if (gather)
+        tlb_gather_table(gather, table);
+    else
+        frames_give(table);
+    frame_of_virt(entry)->live--;
+    directory->table_count--;
+    count(COUNTER_PT_FREE, 1);
+}
+
+static void prune(struct page_directory *directory, uint64_t address, struct tlb_gather *gather)
+{
+    entry_t *path[5];
+    unsigned depth = 0;
+    entry_t *table = table_at(directory->root);
+    for (unsigned level = machine_levels; level >= 2; level--) {
+        entry_t *entry = &table[machine_table_index(address, level)];
+        if (!entry_is_present(*entry))
+            break;
+        path[depth++] = entry;
+        table = table_at(entry_phys(*entry));
+    }
+    while (depth-- > 0 && frame_of(entry_phys(*path[depth]))->live == 0)
+        free_table(directory, path[depth], gather);
+}
+
+void page_directory_prune(struct page_directory *directory, uint64_t address)
+{
+    prune(directory, address, NULL);
+}
+
+void page_directory_settle(struct table_place *place)
+{
+    entry_t *entries = table_at(entry_phys(*place->upper));
+    for (unsigned i = 0; i < MACHINE_TABLE_ENTRIES; i++)
+        entries[i] = entry_without_write(entries[i]);
+    *place->upper = entry_with_write(*place->upper);
+}
+
+/* The table shows another leaf than before. */
+static void change_shown_leaf(struct table_place *place, struct frame *table, const void *leaf)
+{
+    if (!table->shows) {
+        table->shows = leaf;
+        return;
+    }
+    if (!entry_is_writable(*place->upper))
+        page_directory_settle(place);
+    table->shows = TABLE_MIXED;
+}
+
+void page_directory_set(struct table_place *place, entry_t entry, const void *leaf)
+{
+    struct frame *table = table_frame(place);
+    if (leaf && UNLIKELY(table->shows != leaf))
+        change_shown_leaf(place, table, leaf);
+    table->live = (uint16_t)(table->live + !entry_is_present(*place->entry));
+    *place->entry = entry;
+}
+
+/* --- ranges ------------------------------------------------------------------------------------------------ */
+
+/* The level-2 entry of *address, or of the first address behind it for which there is a level-2 table.
+ * NULL when there is none below end. */
+static entry_t *find_upper(const struct page_directory *directory, uint64_t *address, uint64_t end)
+{
+    while (*address < end) {
+        entry_t *table = table_at(directory->root);
+        unsigned level = machine_levels;
+        for (;; level--) {
+            entry_t *entry = &table[machine_table_index(*address, level)];
+            if (level == 2)
+                return entry;
+            if (!entry_is_present(*entry))
+                break;
+            table = table_at(entry_phys(*entry));
+        }
+        uint64_t span = machine_level_size(level);
+        *address = (*address & ~(span - 1)) + span;
+    }
+    return NULL;
+}
+
+bool table_walk_next(struct table_walk *walk)
+{
+    while (walk->next < walk->end) {
+        if (walk->upper && (walk->next & (GIB - 1)) != 0)
+            walk->upper++;
+        else
+            walk->upper = find_upper(walk->directory, &walk->next, walk->end);
+        if (!walk->upper)
+            return false;
+        walk->table_base = walk->next & ~(TABLE_BYTES - 1);
+        walk->next = walk->table_base + TABLE_BYTES;
+        if (entry_is_present(*walk->upper))
+            return true;
+    }
+    return false;
+}
+
+/* Clears present entries first..last-1; the table's count tells when none is left. */
+static void clear_entries(const struct table_walk *walk, struct tlb_gather *gather)
+{
+    struct frame *table = frame_of(entry_phys(*walk->upper));
+    entry_t *entries = table_walk_entries(walk);
+    unsigned last = table_walk_last(walk);
+    for (unsigned i = table_walk_first(walk); i < last && table->live != 0; i++) {
+        if (!entry_is_present(entries[i]))
+            continue;
+        entries[i] = 0;
+        table->live--;
+        tlb_gather_page(gather, walk->table_base + i * PAGE_SIZE);
+    }
+}
+
+void page_directory_unmap(struct page_directory *directory, uint64_t base, uint64_t end,
+                          struct tlb_gather *gather)
+{
+    struct table_walk walk = table_walk(directory, base, end);
+    while (table_walk_next(&walk)) {
+        struct frame *table = frame_of(entry_phys(*walk.upper));
+        bool whole = table_walk_first(&walk) == 0 && table_walk_last(&walk) == MACHINE_TABLE_ENTRIES;
+        if (whole && table->live > TLB_GATHER_MAX) {
+            tlb_gather_all(gather);
+            table->live = 0;
+        } else {
+            clear_entries(&walk, gather);
+        }
+        if (table->live != 0)
+            continue;
+        struct frame *above = frame_of_virt(walk.upper);
+        free_table(directory, walk.upper, gather);
+        if (above->live == 0) {
+            prune(directory, walk.table_base, gather);
+            walk.upper = NULL; /* its table may be gone */
+        }
+    }
+}
+
+void page_directory_protect(struct page_directory *directory, uint64_t base, uint64_t end,
+                            uint64_t bits, struct tlb_gather *gather)
+{
+    uint64_t forced = entry_without_write(bits);
+    struct table_walk walk = table_walk(directory, base, end);
+    while (table_walk_next(&walk)) {
+        entry_t *entries = table_walk_entries(&walk);
+        unsigned last = table_walk_last(&walk);
+        for (unsigned i = table_walk_first(&walk); i < last; i++) {
+            entry_t old = entries[i];
+            if (!entry_is_present(old))
+                continue;
+            entry_t new = entry_page(entry_phys(old), forced, 1);
+            if (entry_is_writable(old) && entry_is_writable(bits))
+                new = entry_with_write(new);
+            if (new == entry_page(entry_phys(old), old & (ENTRY_WRITE | ENTRY_NO_EXEC | ENTRY_USER), 1))
+                continue;
+            entries[i] = new;
+            tlb_gather_page(gather, walk.table_base + i * PAGE_SIZE);
+        }
+    }
+}
+
+static void write_protect_entries(const struct table_walk *walk, struct tlb_gather *gather)
+{
+    entry_t *entries = table_walk_entries(walk);
+    unsigned last = table_walk_last(walk);
+    for (unsigned i = table_walk_first(walk); i < last; i++) {
+        if (!entry_is_writable(entries[i]))
+            continue;
+        entries[i] = entry_without_write(entries[i]);
+        tlb_gather_page(gather, walk->table_base + i * PAGE_SIZE);
+    }
+}
+
+void page_directory_write_protect(struct page_directory *directory, uint64_t base, uint64_t end,
+                                  struct tlb_gather *gather)
+{
+    struct table_walk walk = table_walk(directory, base, end);
+    while (table_walk_next(&walk)) {
+        if (frame_of(entry_phys(*walk.upper))->shows == TABLE_MIXED) {
+            write_protect_entries(&walk, gather);
+        } else if (entry_is_writable(*walk.upper)) {
+            *walk.upper = entry_without_write(*walk.upper);
+            tlb_gather_all(gather);
+        }
+    }
+}
+
+/* --- kernel mappings ------------------------------------------------------------------------------------------ */
+
+/* The entry of `level` for an address, tables made above it; NULL: no memory. */
+static entry_t *kernel_entry(struct page_directory *directory, uint64_t address, unsigned level)
+{
+    entry_t *table = table_at(directory->root);
+    for (unsigned here = machine_levels; here > level; here--) {
+        entry_t *entry = &table[machine_table_index(address, here)];
+        if (!entry_is_present(*entry)) {
+            phys_t below;
+            if (frames_take_uninjected(FRAME_KERNEL, &below) != OK)
+                return NULL;
+            machine_page_clear(table_at(below));
+            *entry = entry_table(below, ENTRY_TABLE_BITS);
+        }
+        ASSERT(!entry_is_page(*entry, here));
+        table = table_at(entry_phys(*entry));
+    }
+    return &table[machine_table_index(address, level)];
+}
+
+result_t page_directory_map_kernel(struct page_directory *directory, uint64_t base, phys_t at,
+                                   uint64_t size_bytes, uint64_t bits, unsigned max_level)
+{
+    for (uint64_t done = 0; done < size_bytes;) {
+        unsigned level = max_level;
+        while (level > 1 && (((base + done) | (at.value + done)) % machine_level_size(level) != 0 ||
+                             size_bytes - done < machine_level_size(level)))
+            level--;
+        entry_t *entry = kernel_entry(directory, base + done, level);
+        if (!entry)
+            return ENOMEM;
+        *entry = entry_page(phys(at.value + done), bits, level);
+        done += machine_level_size(level);
+    }
+    return OK;
+}

@@ -1,0 +1,117 @@
+/* The page tables of a space, in the machine's own format.
+ *
+ * Concepts: tables count their present entries in their frame, so that an empty one is seen and freed
+ * at once, without a scan or a side table. Walks skip what is absent at the level where it is absent.
+ *
+ *   root ... level 2: upper entry --> level-1 table: 512 entries of 4 KiB
+ *                     W taken back        entries keep their W: the write protection of a fork costs
+ *                     by a fork           one store for 2 MiB
+ *
+ * A level-1 table remembers in its frame which leaf of which object its data entries show (`shows`),
+ * or that they are mixed. Entries of the shared zero page are never writable and do not count as data.
+ * Invariants: an upper entry without W has a table below it that is not mixed; `live` is the number of
+ * present entries; tables of the user half are counted in table_count, the root and the harness window
+ * are not.
+ * Locking: the space's lock, or the object's for entries that show its slots (stage 5: a bit per
+ * table). */
+#ifndef CORE_MM_PAGE_DIRECTORY_H
+#define CORE_MM_PAGE_DIRECTORY_H
+
+#include "core/machine.h"
+#include "core/mm/frames.h"
+#include "core/mm/tlb.h"
+#include "core/result.h"
+
+#define TABLE_BYTES (2 * MIB) /* what one level-1 table maps */
+#define TABLE_MIXED ((const void *)1)
+
+struct page_directory {
+    phys_t root;
+    uint64_t table_count;
+};
+
+/* Where an address's 4 KiB entry is, and the level-2 entry above it. */
+struct table_place {
+    entry_t *upper;
+    entry_t *entry;
+};
+
+/* A root with the kernel half and the harness window; costs one frame. ENOMEM. */
+result_t page_directory_init(struct page_directory *directory);
+/* Frees all user tables and the root without looking at level-1 entries and without flushing: it must
+ * not be loaded anywhere. Also fit for a directory that failed half-way. */
+void page_directory_fini(struct page_directory *directory);
+
+/* The entry's place; false when there is no table. O(levels). */
+bool page_directory_find(const struct page_directory *directory, uint64_t address,
+                         struct table_place *place);
+/* Makes the tables that are missing. ENOMEM: nothing changed. O(levels). */
+result_t page_directory_reserve(struct page_directory *directory, uint64_t address,
+                                struct table_place *place);
+/* Frees the tables above an address that are empty; for a reserve that was not used. */
+void page_directory_prune(struct page_directory *directory, uint64_t address);
+
+static inline struct frame *table_frame(const struct table_place *place)
+{
+    return frame_of(entry_phys(*place->upper));
+}
+
+/* Writes an entry. leaf: whose data it shows; NULL for the zero page; TABLE_MIXED when its index is
+ * not the leaf's. A previous translation is the caller's to flush. */
+void page_directory_set(struct table_place *place, entry_t entry, const void *leaf);
+
+/* Takes W from all entries of a table and gives it back to the upper one. */
+void page_directory_settle(struct table_place *place);
+
+/* Removes the entries of a range, and tables that become empty. O(present). */
+void page_directory_unmap(struct page_directory *directory, uint64_t base, uint64_t end,
+                          struct tlb_gather *gather);
+/* Gives present entries of a range other rights; W only to those that have it. O(present). */
+void page_directory_protect(struct page_directory *directory, uint64_t base, uint64_t end,
+                            uint64_t bits, struct tlb_gather *gather);
+/* Takes write permission from a range, at the level above where the table is not mixed. O(tables). */
+void page_directory_write_protect(struct page_directory *directory, uint64_t base, uint64_t end,
+                                  struct tlb_gather *gather);
+
+/* Steps over the level-1 tables that are present in [base, end). */
+struct table_walk {
+    const struct page_directory *directory;
+    uint64_t base;
+    uint64_t end;
+    uint64_t next;       /* where the search goes on */
+    uint64_t table_base; /* first address of the table found */
+    entry_t *upper;
+};
+
+static inline struct table_walk table_walk(const struct page_directory *directory, uint64_t base,
+                                           uint64_t end)
+{
+    return (struct table_walk){.directory = directory, .base = base, .end = end, .next = base};
+}
+
+/* False at the end. O(1) amortised inside 1 GiB, O(levels) for each absent stretch. */
+bool table_walk_next(struct table_walk *walk);
+
+/* The part of the table that lies in the range: indices first..last-1. */
+static inline unsigned table_walk_first(const struct table_walk *walk)
+{
+    return walk->base > walk->table_base ? machine_table_index(walk->base, 1) : 0;
+}
+
+static inline unsigned table_walk_last(const struct table_walk *walk)
+{
+    return walk->end - walk->table_base < TABLE_BYTES ? machine_table_index(walk->end, 1)
+                                                      : MACHINE_TABLE_ENTRIES;
+}
+
+static inline entry_t *table_walk_entries(const struct table_walk *walk)
+{
+    return machine_phys_to_virt(entry_phys(*walk->upper));
+}
+
+/* For kernel mappings: maps [base, base + size) to [at, ...) with pages of at most max_level. The
+ * tables are FRAME_KERNEL, never freed. ENOMEM. */
+result_t page_directory_map_kernel(struct page_directory *directory, uint64_t base, phys_t at,
+                                   uint64_t size_bytes, uint64_t bits, unsigned max_level);
+
+#endif

@@ -1,0 +1,78 @@
+/* Making, splitting, merging and ending regions. See region.h. */
+#include "core/mm/region.h"
+
+#include "core/mm/heap.h"
+#include "core/mm/object.h"
+#include "core/mm/space.h"
+
+static uint64_t bits_of(unsigned prot)
+{
+    uint64_t bits = ENTRY_USER;
+    if ((prot & PROT_WRITE) != 0)
+        bits |= ENTRY_WRITE;
+    if ((prot & PROT_EXEC) == 0)
+        bits |= ENTRY_NO_EXEC;
+    return bits;
+}
+
+struct region *region_create(struct space *space, unsigned prot)
+{
+    struct region *region = heap_alloc(sizeof *region);
+    if (!region)
+        return NULL;
+    region->space = space;
+    region->object = NULL;
+    region->first_slot = 0;
+    region->going = false;
+    region_set_prot(region, prot);
+    return region;
+}
+
+void region_set_prot(struct region *region, unsigned prot)
+{
+    region->prot = (uint8_t)prot;
+    region->entry_bits = bits_of(prot);
+}
+
+void region_show(struct region *region, struct object *object, uint64_t first_slot)
+{
+    region->object = object;
+    region->first_slot = first_slot;
+    object_attach(object, region);
+}
+
+void region_destroy(struct region *region)
+{
+    struct object *object = region->object;
+    if (object) {
+        object_detach(object, region);
+        object_put(object);
+    }
+    heap_free(region, sizeof *region);
+}
+
+void region_split(struct region_tree *tree, struct region *region, uint64_t at,
+                  struct region *tail)
+{
+    region_set_prot(tail, region->prot);
+    region_tree_split(tree, &region->node, &tail->node, at);
+    if (!region->object)
+        return;
+    object_get(region->object);
+    region_show(tail, region->object, region_slot(region, at));
+}
+
+bool region_merge_next(struct region_tree *tree, struct region *region)
+{
+    struct region *next = region_of_node(region_tree_next(&region->node));
+    if (!next || next->node.base != region->node.end || next->object != region->object ||
+        next->prot != region->prot)
+        return false;
+    if (region->object && region_slot(region, region->node.end) != next->first_slot)
+        return false;
+    uint64_t end = next->node.end;
+    region_tree_remove(tree, &next->node);
+    region_tree_set_end(tree, &region->node, end);
+    region_destroy(next);
+    return true;
+}

@@ -1,0 +1,66 @@
+/* A region: a range of a space, its rights, and the window of an object that it shows.
+ *
+ * Invariants: base < end, both page aligned; linked into its object's list of regions exactly while it
+ * is in a tree and has an object; an unbacked region has no object and nothing mapped. */
+#ifndef CORE_MM_REGION_H
+#define CORE_MM_REGION_H
+
+#include "core/list.h"
+#include "core/mm/region_tree.h"
+#include "core/result.h"
+
+struct object;
+struct space;
+
+/* Rights; or-ed. */
+enum prot { PROT_NONE = 0, PROT_READ = 1, PROT_WRITE = 2, PROT_EXEC = 4 };
+
+/* The tree guards node, prot, object and first_slot: the space's lock to write, the lock or the fault
+ * path to read. */
+struct region {
+    struct region_node node; /* base, end */
+    struct space *space;     /* immutable */
+    struct object *object;   /* NULL: unbacked; immutable; holds a reference */
+    struct list_node object_link;
+    /* Index of the object's slot at base is first_slot; slots are page indices plus the object's
+     * phase, see object.h. */
+    uint64_t first_slot;
+    uint64_t entry_bits; /* page-table bits that the rights give, ENTRY_WRITE included */
+    uint8_t prot;        /* enum prot, or-ed */
+    bool going;          /* being removed: a fault on it is segv */
+};
+
+/* An unplaced region without an object. NULL: no memory. */
+struct region *region_create(struct space *space, unsigned prot);
+/* Of a region that is in no tree and of which nothing is mapped: gives its reference back. */
+void region_destroy(struct region *region);
+void region_set_prot(struct region *region, unsigned prot);
+/* Takes over the caller's reference to the object. */
+void region_show(struct region *region, struct object *object, uint64_t first_slot);
+/* `tail` (fresh) becomes the region's part from `at` on. Cannot fail. O(log n). */
+void region_split(struct region_tree *tree, struct region *region, uint64_t at,
+                  struct region *tail);
+/* Swallows the next region if it goes on where this one ends. O(log n). */
+bool region_merge_next(struct region_tree *tree, struct region *region);
+
+static inline virt_t region_base(const struct region *region)
+{
+    return virt(region->node.base);
+}
+
+static inline uint64_t region_size_bytes(const struct region *region)
+{
+    return region->node.end - region->node.base;
+}
+
+static inline uint64_t region_slot(const struct region *region, uint64_t address)
+{
+    return region->first_slot + ((address - region->node.base) >> PAGE_SHIFT);
+}
+
+static inline struct region *region_of_node(struct region_node *node)
+{
+    return node ? CONTAINER_OF(node, struct region, node) : NULL;
+}
+
+#endif

@@ -1,0 +1,532 @@
+/* The augmented red-black tree of regions. See region_tree.h. */
+#include "core/mm/region_tree.h"
+
+#include "core/check.h"
+#include "core/machine.h"
+
+static void count_visits(uint64_t visits)
+{
+    machine_cpu()->counters[COUNTER_TREE_VISIT] += visits;
+}
+
+void region_tree_init(struct region_tree *tree, uint64_t low, uint64_t high)
+{
+    *tree = (struct region_tree){.low = low, .high = high};
+}
+
+/* --- finding -------------------------------------------------------------------------------------------- */
+
+struct region_node *region_tree_find(const struct region_tree *tree, uint64_t address)
+{
+    uint64_t visits = 0;
+    struct region_node *node = tree->root;
+    while (node) {
+        visits++;
+        if (address < node->base)
+            node = node->left;
+        else if (address >= node->end)
+            node = node->right;
+        else
+            break;
+    }
+    count_visits(visits);
+    return node;
+}
+
+struct region_node *region_tree_find_from(const struct region_tree *tree, uint64_t address)
+{
+    uint64_t visits = 0;
+    struct region_node *best = NULL;
+    struct region_node *node = tree->root;
+    while (node) {
+        visits++;
+        if (address < node->end) {
+            best = node;
+            node = node->left;
+        } else {
+            node = node->right;
+        }
+    }
+    count_visits(visits);
+    return best;
+}
+
+static struct region_node *leftmost(struct region_node *node)
+{
+    while (node->left)
+        node = node->left;
+    return node;
+}
+
+struct region_node *region_tree_first(const struct region_tree *tree)
+{
+    return tree->root ? leftmost(tree->root) : NULL;
+}
+
+struct region_node *region_tree_next(const struct region_node *node)
+{
+    if (node->right)
+        return leftmost(node->right);
+    while (node->parent && node->parent->right == node)
+        node = node->parent;
+    return node->parent;
+}
+
+struct region_node *region_tree_previous(const struct region_node *node)
+{
+    if (node->left) {
+        struct region_node *last = node->left;
+        while (last->right)
+            last = last->right;
+        return last;
+    }
+    while (node->parent && node->parent->left == node)
+        node = node->parent;
+    return node->parent;
+}
+
+/* --- augmentation ----------------------------------------------------------------------------------------- */
+
+static void update(struct region_node *node)
+{
+    uint64_t largest = node->hole;
+    uint64_t free = node->hole;
+    if (node->left) {
+        free += node->left->free;
+        if (node->left->largest > largest)
+            largest = node->left->largest;
+    }
+    if (node->right) {
+        free += node->right->free;
+        if (node->right->largest > largest)
+            largest = node->right->largest;
+    }
+    node->largest = largest;
+    node->free = free;
+}
+
+static void update_upwards(struct region_node *node)
+{
+    for (; node; node = node->parent)
+        update(node);
+}
+
+/* --- red-black tree ----------------------------------------------------------------------------------------- */
+
+static void replace_child(struct region_tree *tree, struct region_node *parent,
+                          struct region_node *old, struct region_node *new)
+{
+    if (!parent)
+        tree->root = new;
+    else if (parent->left == old)
+        parent->left = new;
+    else
+        parent->right = new;
+}
+
+/*      x                y
+ *     / \              / \
+ *    a   y    -->     x   c      and the mirror image; y takes over what x said of the subtree.
+ *       / \          / \
+ *      b   c        a   b                                                                       */
+static void rotate(struct region_tree *tree, struct region_node *x, struct region_node *y)
+{
+    struct region_node *inner;
+    if (x->right == y) {
+        inner = y->left;
+        x->right = inner;
+        y->left = x;
+    } else {
+        inner = y->right;
+        x->left = inner;
+        y->right = x;
+    }
+    if (inner)
+        inner->parent = x;
+    y->parent = x->parent;
+    replace_child(tree, x->parent, x, y);
+    x->parent = y;
+
+    y->largest = x->largest;
+    y->free = x->free;
+    update(x);
+}
+
+static bool is_red(const struct region_node *node)
+{
+    return node && node->red;
+}
+
+/* Restores the rule "no red node has a red child" above a fresh red node. */
+static void rebalance_after_insert(struct region_tree *tree, struct region_node *node)
+{
+    while (is_red(node->parent)) {
+        struct region_node *parent = node->parent;
+        struct region_node *grand = parent->parent; /* exists: the root is black */
+        struct region_node *uncle = grand->left == parent ? grand->right : grand->left;
+        if (is_red(uncle)) {
+            parent->red = false;
+            uncle->red = false;
+            grand->red = true;
+            node = grand;
+            continue;
+        }
+        bool outer = (grand->left == parent) == (parent->left == node);
+        if (!outer) {
+            rotate(tree, parent, node);
+            parent = node;
+        }
+        parent->red = false;
+        grand->red = true;
+        rotate(tree, grand, parent);
+        break;
+    }
+    tree->root->red = false;
+}
+
+/* `node` (may be NULL), below `parent`, is one black short. */
+static void rebalance_after_remove(struct region_tree *tree, struct region_node *node,
+                                   struct region_node *parent)
+{
+    while (parent && !is_red(node)) {
+        struct region_node *sibling = parent->left == node ? parent->right : parent->left;
+        if (sibling->red) {
+            sibling->red = false;
+            parent->red = true;
+            rotate(tree, parent, sibling);
+            sibling = parent->left == node ? parent->right : parent->left;
+        }
+        struct region_node *near = parent->left == node ? sibling->left : sibling->right;
+        struct region_node *far = parent->left == node ? sibling->right : sibling->left;
+        if (!is_red(near) && !is_red(far)) {
+            sibling->red = true;
+            node = parent;
+            parent = node->parent;
+            continue;
+        }
+        if (!is_red(far)) {
+            near->red = false;
+            sibling->red = true;
+            rotate(tree, sibling, near);
+            far = sibling;
+            sibling = near;
+        }
+        sibling->red = parent->red;
+        parent->red = false;
+        far->red = false;
+        rotate(tree, parent, sibling);
+        return;
+    }
+    if (node)
+        node->red = false;
+}
+
+/* --- inserting and removing ------------------------------------------------------------------------------------ */
+
+/* Links the node, whose range is set and free, in front of `next` (NULL: behind all others). The leaf
+ * position is below `next` or below its predecessor, which is itself below `next`: so one walk upwards
+ * corrects all that the smaller holes change. */
+static void insert_before(struct region_tree *tree, struct region_node *node,
+                          struct region_node *next)
+{
+    struct region_node *parent;
+    if (!next) {
+        parent = tree->last;
+        node->hole = node->base - (parent ? parent->end : tree->low);
+        tree->last = node;
+        if (parent)
+            parent->right = node;
+        else
+            tree->root = node;
+    } else {
+        uint64_t hole_start = next->base - next->hole;
+        node->hole = node->base - hole_start;
+        next->hole = next->base - node->end;
+        if (!next->left) {
+            parent = next;
+            parent->left = node;
+        } else {
+            parent = next->left;
+            while (parent->right)
+                parent = parent->right;
+            parent->right = node;
+        }
+    }
+    node->left = NULL;
+    node->right = NULL;
+    node->parent = parent;
+    node->red = true;
+    tree->count++;
+    update_upwards(node);
+    rebalance_after_insert(tree, node);
+}
+
+static bool place_in_hole(struct region_node *node, uint64_t hole_start, uint64_t hole_end,
+                          uint64_t size_bytes, uint64_t align_bytes)
+{
+    uint64_t base = (hole_start + align_bytes - 1) & ~(align_bytes - 1);
+    if (base < hole_start || base > hole_end || hole_end - base < size_bytes)
+        return false;
+    node->base = base;
+    node->end = base + size_bytes;
+    return true;
+}
+
+/* The lowest node in this subtree with a hole of that size in front of it; the caller knows that there
+ * is one. */
+static struct region_node *lowest_fit(struct region_node *node, uint64_t size_bytes,
+                                      uint64_t *visits)
+{
+    for (;;) {
+        ++*visits;
+        if (node->left && node->left->largest >= size_bytes)
+            node = node->left;
+        else if (node->hole >= size_bytes)
+            return node;
+        else
+            node = node->right;
+    }
+}
+
+/* The next higher node with a hole of that size, or NULL. */
+static struct region_node *next_fit(struct region_node *node, uint64_t size_bytes,
+                                    uint64_t *visits)
+{
+    if (node->right && node->right->largest >= size_bytes)
+        return lowest_fit(node->right, size_bytes, visits);
+    while (node->parent) {
+        ++*visits;
+        struct region_node *child = node;
+        node = node->parent;
+        if (node->right == child)
+            continue;
+        if (node->hole >= size_bytes)
+            return node;
+        if (node->right && node->right->largest >= size_bytes)
+            return lowest_fit(node->right, size_bytes, visits);
+    }
+    return NULL;
+}
+
+result_t region_tree_place_anywhere(struct region_tree *tree, struct region_node *node,
+                                    uint64_t size_bytes, uint64_t align_bytes)
+{
+    if (size_bytes == 0 || !is_page_aligned(size_bytes))
+        return EINVAL;
+
+    uint64_t visits = 0;
+    struct region_node *next = NULL;
+    if (tree->root && tree->root->largest >= size_bytes)
+        next = lowest_fit(tree->root, size_bytes, &visits);
+    while (next && !place_in_hole(node, next->base - next->hole, next->base, size_bytes,
+                                  align_bytes))
+        next = next_fit(next, size_bytes, &visits);
+    count_visits(visits);
+    if (!next) {
+        uint64_t top_start = tree->last ? tree->last->end : tree->low;
+        if (!place_in_hole(node, top_start, tree->high, size_bytes, align_bytes))
+            return ENOMEM;
+    }
+
+    insert_before(tree, node, next);
+    return OK;
+}
+
+/* Is it inside the range, and which node follows? */
+static result_t find_free(const struct region_tree *tree, uint64_t base, uint64_t size_bytes,
+                          struct region_node **next)
+{
+    if (size_bytes == 0 || !is_page_aligned(size_bytes) || !is_page_aligned(base))
+        return EINVAL;
+    if (base < tree->low || base > tree->high || tree->high - base < size_bytes)
+        return ERANGE;
+    *next = region_tree_find_from(tree, base);
+    if (*next && (*next)->base < base + size_bytes)
+        return EEXIST;
+    return OK;
+}
+
+result_t region_tree_place_specifically(struct region_tree *tree, struct region_node *node,
+                                        uint64_t base, uint64_t size_bytes)
+{
+    struct region_node *next;
+    result_t result = find_free(tree, base, size_bytes, &next);
+    if (result != OK)
+        return result;
+
+    node->base = base;
+    node->end = base + size_bytes;
+    insert_before(tree, node, next);
+    return OK;
+}
+
+void region_tree_place_last(struct region_tree *tree, struct region_node *node, uint64_t base,
+                            uint64_t end)
+{
+    DEBUG_ASSERT(base >= (tree->last ? tree->last->end : tree->low) && end <= tree->high);
+    node->base = base;
+    node->end = end;
+    insert_before(tree, node, NULL);
+}
+
+bool region_tree_is_free(const struct region_tree *tree, uint64_t base, uint64_t size_bytes)
+{
+    struct region_node *next;
+    return find_free(tree, base, size_bytes, &next) == OK;
+}
+
+/* Takes the node out of the shape of the tree. Returns the lowest node whose subtree changed; *orphan
+ * is what took the place that lost its colour, below *orphan_parent. */
+static struct region_node *unlink_node(struct region_tree *tree, struct region_node *node,
+                                       struct region_node **orphan,
+                                       struct region_node **orphan_parent, bool *lost_black)
+{
+    if (!node->left || !node->right) {
+        struct region_node *child = node->left ? node->left : node->right;
+        if (child)
+            child->parent = node->parent;
+        replace_child(tree, node->parent, node, child);
+        *orphan = child;
+        *orphan_parent = node->parent;
+        *lost_black = !node->red;
+        return child ? child : node->parent;
+    }
+
+    struct region_node *heir = leftmost(node->right);
+    *orphan = heir->right;
+    *orphan_parent = heir->parent == node ? heir : heir->parent;
+    *lost_black = !heir->red;
+    if (heir->parent != node) {
+        heir->parent->left = heir->right;
+        if (heir->right)
+            heir->right->parent = heir->parent;
+        heir->right = node->right;
+        heir->right->parent = heir;
+    }
+    heir->left = node->left;
+    heir->left->parent = heir;
+    heir->parent = node->parent;
+    heir->red = node->red;
+    replace_child(tree, node->parent, node, heir);
+    return *orphan_parent;
+}
+
+void region_tree_remove(struct region_tree *tree, struct region_node *node)
+{
+    struct region_node *next = region_tree_next(node);
+    if (next)
+        next->hole = next->base - (node->base - node->hole);
+    else
+        tree->last = region_tree_previous(node);
+
+    struct region_node *orphan;
+    struct region_node *orphan_parent;
+    bool lost_black;
+    struct region_node *lowest = unlink_node(tree, node, &orphan, &orphan_parent, &lost_black);
+    update_upwards(lowest);
+    if (lost_black)
+        rebalance_after_remove(tree, orphan, orphan_parent);
+    tree->count--;
+    node->left = NULL;
+    node->right = NULL;
+    node->parent = NULL;
+}
+
+void region_tree_set_end(struct region_tree *tree, struct region_node *node, uint64_t end)
+{
+    struct region_node *next = region_tree_next(node);
+    DEBUG_ASSERT(end > node->base && end <= (next ? next->base : tree->high));
+    node->end = end;
+    if (next) {
+        next->hole = next->base - end;
+        update_upwards(next);
+    }
+}
+
+void region_tree_set_base(struct region_tree *tree, struct region_node *node, uint64_t base)
+{
+    (void)tree;
+    DEBUG_ASSERT(base >= node->base && base < node->end);
+    node->hole += base - node->base;
+    node->base = base;
+    update_upwards(node);
+}
+
+void region_tree_split(struct region_tree *tree, struct region_node *node,
+                       struct region_node *tail, uint64_t at)
+{
+    DEBUG_ASSERT(node->base < at && at < node->end);
+    struct region_node *next = region_tree_next(node);
+    tail->base = at;
+    tail->end = node->end;
+    node->end = at;
+    if (next)
+        next->hole += tail->end - at;
+    insert_before(tree, tail, next);
+}
+
+uint64_t region_tree_free_bytes(const struct region_tree *tree)
+{
+    uint64_t top = tree->high - (tree->last ? tree->last->end : tree->low);
+    return top + (tree->root ? tree->root->free : 0);
+}
+
+/* --- verifying -------------------------------------------------------------------------------------------------- */
+
+static const char *check_node(const struct region_tree *tree, const struct region_node *node,
+                              uint64_t previous_end)
+{
+    if (node->base >= node->end || node->base < tree->low || node->end > tree->high)
+        return "a region is empty or outside the range of its tree";
+    if (node->base < previous_end)
+        return "regions overlap or are out of order";
+    if (node->hole != node->base - previous_end)
+        return "the hole in front of a region is wrong";
+    if (node->red && (is_red(node->left) || is_red(node->right)))
+        return "a red region has a red child";
+    if ((node->left && node->left->parent != node) || (node->right && node->right->parent != node))
+        return "a region's child has another parent";
+    struct region_node copy = *node;
+    update(&copy);
+    if (copy.largest != node->largest || copy.free != node->free)
+        return "the largest hole or the free sum below a region is wrong";
+    return NULL;
+}
+
+/* Black nodes from this one up to the root. */
+static unsigned black_height(const struct region_node *node)
+{
+    unsigned height = 0;
+    for (; node; node = node->parent)
+        height += !node->red;
+    return height;
+}
+
+const char *region_tree_check(const struct region_tree *tree)
+{
+    uint64_t previous_end = tree->low;
+    uint64_t count = 0;
+    unsigned height = 0;
+    const struct region_node *last = NULL;
+    if (is_red(tree->root))
+        return "the root is red";
+    for (const struct region_node *node = region_tree_first(tree); node;
+         node = region_tree_next(node)) {
+        const char *problem = check_node(tree, node, previous_end);
+        if (problem)
+            return problem;
+        if (!node->left || !node->right) {
+            unsigned here = black_height(node);
+            if (height != 0 && here != height)
+                return "paths have different numbers of black regions";
+            height = here;
+        }
+        previous_end = node->end;
+        last = node;
+        if (++count > tree->count)
+            break;
+    }
+    if (count != tree->count)
+        return "the number of regions is wrong";
+    return last == tree->last ? NULL : "the last region is not the last";
+}

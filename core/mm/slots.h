@@ -1,0 +1,113 @@
+/* A sparse table of an object's slots, in leaves of 512 that several tables can share.
+ *
+ *   top array -> (nodes of 512 pointers ->) leaf: 512 slots -> frame
+ *
+ * Concepts: a leaf is a frame, found through at most three levels of pointer arrays, the top one as
+ * large as the object needs. A slot is a physical address | SLOT_PRESENT, or 0. Whoever must change a
+ * slot of a shared leaf copies the leaf first.
+ * Invariants: a frame's references are the leaves that hold it; a leaf's are the tables that hold it;
+ * a leaf's `live` is the number of its present slots; `resident` is the sum over the table's leaves.
+ * Locking: that of the object. */
+#ifndef CORE_MM_SLOTS_H
+#define CORE_MM_SLOTS_H
+
+#include "core/mm/frames.h"
+
+#define LEAF_SHIFT 9
+#define LEAF_SLOTS 512
+#define SLOT_PRESENT 1ull
+
+struct leaf {
+    uint64_t slots[LEAF_SLOTS];
+};
+
+struct slot_table {
+    void *top;          /* height 0: the leaf itself; else an array; NULL: nothing yet */
+    uint32_t height;    /* levels of pointer arrays above the leaves */
+    uint32_t top_count; /* pointers in the top array */
+    uint64_t resident;  /* slots with data */
+};
+
+/* For slots 0..slot_count-1. Allocates nothing. */
+void slot_table_init(struct slot_table *table, uint64_t slot_count);
+
+/* The lowest array of pointers, for a leaf's index; NULL when absent. */
+static inline struct leaf **slot_table_array(const struct slot_table *table, uint64_t leaf_index)
+{
+    if (table->height == 0)
+        return (struct leaf **)&table->top;
+    void **array = table->top;
+    unsigned shift = (table->height - 1) * LEAF_SHIFT;
+    for (; array && shift != 0; shift -= LEAF_SHIFT)
+        array = array[leaf_index >> shift & (shift == (table->height - 1) * LEAF_SHIFT
+                                                 ? UINT64_MAX
+                                                 : (uint64_t)LEAF_SLOTS - 1)];
+    return (struct leaf **)array;
+}
+
+/* The leaf of a slot, or NULL. O(height). */
+static inline struct leaf *slot_table_leaf(const struct slot_table *table, uint64_t slot)
+{
+    uint64_t index = slot >> LEAF_SHIFT;
+    struct leaf **array = slot_table_array(table, index);
+    return array ? array[index & (LEAF_SLOTS - 1)] : NULL;
+}
+
+static inline struct frame *leaf_frame(const struct leaf *leaf)
+{
+    return frame_of_virt(leaf);
+}
+
+static inline bool leaf_is_shared(const struct leaf *leaf)
+{
+    return __atomic_load_n(&leaf_frame(leaf)->references, __ATOMIC_ACQUIRE) > 1;
+}
+
+static inline phys_t slot_phys(uint64_t slot)
+{
+    return phys(slot & ~(uint64_t)SLOT_PRESENT);
+}
+
+static inline struct frame *slot_frame(uint64_t slot)
+{
+    return &frames.entries[slot >> PAGE_SHIFT];
+}
+
+static inline bool frame_is_shared(const struct frame *frame)
+{
+    return __atomic_load_n(&frame->references, __ATOMIC_ACQUIRE) > 1;
+}
+
+/* Is every page of the leaf this table's alone? O(slots). */
+bool leaf_is_exclusive(const struct leaf *leaf);
+
+/* The slot's leaf, made or copied so that this table owns it alone. *before is the leaf that was
+ * copied, else NULL. ENOMEM: nothing changed. */
+result_t slot_table_own_leaf(struct slot_table *table, uint64_t slot, struct leaf **leaf,
+                             struct leaf **before);
+/* Puts a page into an empty or present slot of an owned leaf; the previous page loses one reference
+ * and is freed with its last. */
+void slot_table_put(struct slot_table *table, struct leaf *leaf, uint64_t slot, phys_t page);
+
+/* Makes `copy` (uninitialised) share all leaves. ENOMEM: nothing changed. O(leaves). */
+result_t slot_table_share(const struct slot_table *table, struct slot_table *copy);
+
+/* Drops a range: leaves as a whole, slots of owned leaves in part. The pages that this freed and what
+ * the table held before are added to *freed and *dropped. Partly covered leaves must be owned. */
+void slot_table_drop(struct slot_table *table, uint64_t first_slot, uint64_t slot_count,
+                     struct frame_batch *batch, uint64_t *freed, uint64_t *dropped);
+/* Drops everything, arrays included. Returns the number of pages freed. */
+uint64_t slot_table_fini(struct slot_table *table, struct frame_batch *batch);
+
+/* Steps over the lowest arrays: *leaf_index is the first leaf wanted; returns the next array that
+ * exists, with the index of its first wanted leaf in *leaf_index and the number of leaves from there in *count;
+ * NULL at the end. */
+struct leaf **slot_table_next_array(const struct slot_table *table, uint64_t *leaf_index,
+                                    uint64_t *count);
+
+/* Calls visit for every pointer array (nodes and top), for the audit. */
+void slot_table_visit_arrays(const struct slot_table *table,
+                             void (*visit)(void *context, void *array, bool in_heap),
+                             void *context);
+
+#endif

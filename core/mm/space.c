@@ -1,0 +1,258 @@
+/* Address spaces: life, mapping, looking up. See space.h. */
+#include "core/mm/space.h"
+
+#include "core/check.h"
+#include "core/mm/anonymous.h"
+#include "core/mm/heap.h"
+#include "core/mm/internal.h"
+
+uint64_t space_user_high(void)
+{
+    return window_base();
+}
+
+/* --- life ---------------------------------------------------------------------------------------------- */
+
+result_t space_create(struct space **out)
+{
+    struct space *space = heap_alloc(sizeof *space);
+    if (!space)
+        return ENOMEM;
+    if (page_directory_init(&space->directory) != OK) {
+        heap_free(space, sizeof *space);
+        return ENOMEM;
+    }
+
+    lock_init(&space->lock, RANK_SPACE, "space");
+    region_tree_init(&space->tree, SPACE_USER_LOW, space_user_high());
+    lock_acquire(&mm.lock);
+    list_add_last(&mm.spaces, &space->all_link);
+    mm.space_count++;
+    lock_release(&mm.lock);
+    *out = space;
+    return OK;
+}
+
+/* Frees all regions from the bottom of the tree up, without keeping it balanced meanwhile. */
+static void destroy_regions(struct region_tree *tree)
+{
+    struct region_node *node = tree->root;
+    while (node) {
+        if (node->left) {
+            node = node->left;
+        } else if (node->right) {
+            node = node->right;
+        } else {
+            struct region_node *parent = node->parent;
+            if (parent && parent->left == node)
+                parent->left = NULL;
+            else if (parent)
+                parent->right = NULL;
+            region_destroy(region_of_node(node));
+            node = parent;
+        }
+    }
+    region_tree_init(tree, tree->low, tree->high);
+}
+
+void space_destroy(struct space *space)
+{
+    if (machine_cpu()->space == space)
+        space_load(NULL);
+    lock_acquire(&mm.lock);
+    list_remove(&space->all_link);
+    mm.space_count--;
+    lock_release(&mm.lock);
+
+    page_directory_fini(&space->directory);
+    destroy_regions(&space->tree);
+    heap_free(space, sizeof *space);
+}
+
+void space_load(struct space *space)
+{
+    struct cpu *cpu = machine_cpu();
+    if (cpu->space == space)
+        return;
+    cpu->space = space;
+    machine_load_root(space ? space->directory.root : mm.kernel_directory.root);
+}
+
+bool space_lookup(struct space *space, uint64_t address)
+{
+    return region_tree_find(&space->tree, address) != NULL;
+}
+
+/* --- mapping --------------------------------------------------------------------------------------------- */
+
+static result_t validate_map(const struct map_args *args)
+{
+    if (args->size_bytes == 0 || !is_page_aligned(args->size_bytes) ||
+        args->prot > (PROT_READ | PROT_WRITE | PROT_EXEC))
+        return EINVAL;
+    if (args->align_bytes < PAGE_SIZE || (args->align_bytes & (args->align_bytes - 1)) != 0)
+        return EINVAL;
+    if (args->size_bytes > space_user_high() - SPACE_USER_LOW)
+        return args->at == MAP_AT_FIXED ? ERANGE : ENOMEM;
+    if (args->at != MAP_AT_FIXED)
+        return OK;
+    if ((args->address & (args->align_bytes - 1)) != 0)
+        return EINVAL;
+    if (args->address < SPACE_USER_LOW || args->address > space_user_high() - args->size_bytes)
+        return ERANGE;
+    return OK;
+}
+
+/* A region with its object, in no tree yet. */
+static struct region *make_region(struct space *space, const struct map_args *args,
+                                  struct object **object)
+{
+    struct region *region = region_create(space, args->prot);
+    *object = NULL;
+    if (!region || args->unbacked)
+        return region;
+    enum commit commit = args->commit ? COMMIT_ON : COMMIT_OFF;
+    if (anonymous_create(args->size_bytes >> PAGE_SHIFT, 0, commit, object) != OK) {
+        region_destroy(region);
+        return NULL;
+    }
+    (*object)->exclusive = true;
+    return region;
+}
+
+static result_t place(struct space *space, const struct map_args *args, struct region *region)
+    REQUIRES(space->lock)
+{
+    if (args->at == MAP_AT_FIXED) {
+        result_t result = region_tree_place_specifically(&space->tree, &region->node,
+                                                         args->address, args->size_bytes);
+        if (result != EEXIST || args->if_taken != IF_TAKEN_ELSEWHERE)
+            return result;
+    }
+    return region_tree_place_anywhere(&space->tree, &region->node, args->size_bytes,
+                                      args->align_bytes);
+}
+
+/* Maps every page as an access would; the strongest that the rights allow. */
+static result_t populate(struct region *region)
+{
+    if (!region->object || region->prot == PROT_NONE)
+        return OK;
+    unsigned access = (region->prot & PROT_WRITE) != 0 ? ACCESS_WRITE : ACCESS_READ;
+    for (uint64_t at = region->node.base; at < region->node.end; at += PAGE_SIZE) {
+        if (region->object->ops->fault(region->object, region, at, access).outcome !=
+            FAULT_RESOLVED)
+            return ENOMEM;
+    }
+    return OK;
+}
+
+result_t space_map(struct space *space, const struct map_args *args, virt_t *base)
+{
+    result_t result = validate_map(args);
+    if (result != OK)
+        return result;
+
+    struct object *object;
+    struct region *region = make_region(space, args, &object);
+    struct unmap_plan plan = {0};
+    struct range taken = {args->address, args->size_bytes};
+    bool replace = args->at == MAP_AT_FIXED && args->if_taken == IF_TAKEN_REPLACE;
+    if (!region)
+        return ENOMEM;
+    lock_acquire(&space->lock);
+    if (replace && (result = space_unmap_reserve_locked(space, taken, &plan)) != OK)
+        goto fail;
+    if (replace)
+        space_unmap_commit_locked(space, taken, &plan);
+    result = place(space, args, region);
+    if (result != OK)
+        goto fail;
+
+    if (object) {
+        anonymous_set_phase(object, (region->node.base >> PAGE_SHIFT) % LEAF_SLOTS);
+        region_show(region, object, object->phase);
+        object = NULL;
+    }
+    uint64_t at = region->node.base;
+    if (args->populate && populate(region) != OK) {
+        space_remove_locked(space, region);
+        lock_release(&space->lock);
+        return ENOMEM;
+    }
+    lock_release(&space->lock);
+    *base = virt(at);
+    return OK;
+
+fail:
+    lock_release(&space->lock);
+    if (object)
+        object_put(object);
+    region_destroy(region);
+    return result;
+}
+
+/* --- figures ------------------------------------------------------------------------------------------------ */
+
+uint64_t space_region_count(const struct space *space)
+{
+    return space->tree.count;
+}
+
+uint64_t space_table_frames(const struct space *space)
+{
+    return space->directory.table_count;
+}
+
+uint64_t space_resident_pages(struct space *space)
+{
+    return space_resident_pages_in(
+        space, (struct range){SPACE_USER_LOW, space_user_high() - SPACE_USER_LOW});
+}
+
+uint64_t space_resident_pages_in(struct space *space, struct range range)
+{
+    uint64_t resident = 0;
+    lock_acquire(&space->lock);
+    struct table_walk walk =
+        table_walk(&space->directory, range.base, range.base + range.size_bytes);
+    while (table_walk_next(&walk)) {
+        unsigned first = table_walk_first(&walk);
+        unsigned last = table_walk_last(&walk);
+        if (last - first == MACHINE_TABLE_ENTRIES) {
+            resident += frame_of(entry_phys(*walk.upper))->live;
+            continue;
+        }
+        const entry_t *entries = table_walk_entries(&walk);
+        for (unsigned i = first; i < last; i++)
+            resident += entry_is_present(entries[i]);
+    }
+    lock_release(&space->lock);
+    return resident;
+}
+
+uint64_t space_frame_run(struct space *space, struct range range)
+{
+    uint64_t longest = 0;
+    uint64_t run = 0;
+    uint64_t next_address = 0;
+    uint64_t next_phys = 0;
+    lock_acquire(&space->lock);
+    struct table_walk walk =
+        table_walk(&space->directory, range.base, range.base + range.size_bytes);
+    while (table_walk_next(&walk)) {
+        const entry_t *entries = table_walk_entries(&walk);
+        for (unsigned i = table_walk_first(&walk); i < table_walk_last(&walk); i++) {
+            if (!entry_is_present(entries[i]))
+                continue;
+            uint64_t address = walk.table_base + i * PAGE_SIZE;
+            uint64_t at = entry_phys(entries[i]).value;
+            run = address == next_address && at == next_phys ? run + 1 : 1;
+            longest = run > longest ? run : longest;
+            next_address = address + PAGE_SIZE;
+            next_phys = at + PAGE_SIZE;
+        }
+    }
+    lock_release(&space->lock);
+    return longest;
+}

@@ -1,0 +1,141 @@
+/* The content of a space, read and written through the objects: no page-table entries, no faults. */
+#include "core/crc32.h"
+#include "core/mm/internal.h"
+#include "core/mm/object.h"
+#include "core/mm/space.h"
+#include "core/random.h"
+
+/* Calls visit for each page of the range with the bytes of it that lie in the range. */
+struct page_visit {
+    result_t (*visit)(void *context, void *bytes, uint64_t address, uint64_t size_bytes);
+    void *context;
+    enum page_use use;
+};
+
+static result_t visit_region(struct region *region, uint64_t base, uint64_t end,
+                             const struct page_visit *visit)
+{
+    while (base < end) {
+        phys_t page;
+        uint64_t next = page_floor(base) + PAGE_SIZE;
+        uint64_t size_bytes = (next < end ? next : end) - base;
+        result_t result = region->object->ops->page(region->object, region, page_floor(base),
+                                                    visit->use, &page);
+        if (result != OK)
+            return result;
+        char *bytes = (char *)machine_phys_to_virt(page) + (base & PAGE_MASK);
+        result = visit->visit(visit->context, bytes, base, size_bytes);
+        if (result != OK)
+            return result;
+        base += size_bytes;
+    }
+    return OK;
+}
+
+static result_t visit_range(struct space *space, struct range range,
+                            const struct page_visit *visit) REQUIRES(space->lock)
+{
+    uint64_t end = range.base + range.size_bytes;
+    for (uint64_t base = range.base; base < end;) {
+        struct region *region = region_of_node(region_tree_find(&space->tree, base));
+        if (!region || !region->object)
+            return ENOENT;
+        uint64_t part_end = region->node.end < end ? region->node.end : end;
+        result_t result = visit_region(region, base, part_end, visit);
+        if (result != OK)
+            return result;
+        base = part_end;
+    }
+    return OK;
+}
+
+static result_t validate(struct range range)
+{
+    if (range.size_bytes == 0 || (range.base | range.size_bytes) % sizeof(uint64_t) != 0)
+        return EINVAL;
+    return range.base + range.size_bytes < range.base ? ERANGE : OK;
+}
+
+struct pattern {
+    uint64_t pattern;
+    uint64_t index_less_address; /* offset / 8 - address / 8 */
+    struct mismatch *mismatch;
+};
+
+static result_t fill_page(void *context, void *bytes, uint64_t address, uint64_t size_bytes)
+{
+    const struct pattern *pattern = context;
+    uint64_t index = address / 8 + pattern->index_less_address;
+    uint64_t *words = bytes;
+    for (uint64_t i = 0; i < size_bytes / 8; i++)
+        words[i] = splitmix64(pattern->pattern ^ (index + i));
+    return OK;
+}
+
+static result_t verify_page(void *context, void *bytes, uint64_t address, uint64_t size_bytes)
+{
+    const struct pattern *pattern = context;
+    uint64_t index = address / 8 + pattern->index_less_address;
+    const uint64_t *words = bytes;
+    for (uint64_t i = 0; i < size_bytes / 8; i++) {
+        uint64_t expected = splitmix64(pattern->pattern ^ (index + i));
+        if (words[i] == expected)
+            continue;
+        *pattern->mismatch = (struct mismatch){address + i * 8, expected, words[i]};
+        return EFAULT;
+    }
+    return OK;
+}
+
+result_t space_fill(struct space *space, struct range range, uint64_t pattern, uint64_t offset)
+{
+    struct pattern what = {pattern, offset / 8 - range.base / 8, NULL};
+    struct page_visit visit = {fill_page, &what, PAGE_FOR_WRITING};
+    result_t result = validate(range);
+    if (result != OK)
+        return result;
+    lock_acquire(&space->lock);
+    result = visit_range(space, range, &visit);
+    lock_release(&space->lock);
+    return result;
+}
+
+result_t space_verify(struct space *space, struct range range, uint64_t pattern, uint64_t offset,
+                      struct mismatch *mismatch)
+{
+    struct pattern what = {pattern, offset / 8 - range.base / 8, mismatch};
+    struct page_visit visit = {verify_page, &what, PAGE_FOR_READING};
+    result_t result = validate(range);
+    if (result != OK)
+        return result;
+    lock_acquire(&space->lock);
+    result = visit_range(space, range, &visit);
+    lock_release(&space->lock);
+    return result;
+}
+
+static result_t digest_page(void *context, void *bytes, uint64_t address, uint64_t size_bytes)
+{
+    (void)address;
+    uint32_t *crc = context;
+    *crc = crc32_update(*crc, bytes, size_bytes);
+    return OK;
+}
+
+uint32_t space_digest(struct space *space)
+{
+    uint32_t crc = 0;
+    struct page_visit visit = {digest_page, &crc, PAGE_FOR_READING};
+    lock_acquire(&space->lock);
+    for (struct region_node *node = region_tree_first(&space->tree); node;
+         node = region_tree_next(node)) {
+        struct region *region = region_of_node(node);
+        uint64_t head[3] = {node->base, node->end, region->prot};
+        crc = crc32_update(crc, head, sizeof head);
+        /* Reading makes nothing and so cannot fail. */
+        if (region->object && visit_region(region, node->base, node->end, &visit) != OK)
+            break;
+    }
+    lock_release(&space->lock);
+    return crc;
+}

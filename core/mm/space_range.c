@@ -1,0 +1,259 @@
+/* Operations on any range of a space: unmap, protect. Each reserves all it may need before it changes
+ * anything, so that it cannot stop half-way. */
+#include "core/check.h"
+#include "core/mm/internal.h"
+#include "core/mm/object.h"
+#include "core/mm/space.h"
+
+static result_t validate_range(struct range range)
+{
+    if (range.size_bytes == 0 || !is_page_aligned(range.size_bytes) ||
+        !is_page_aligned(range.base))
+        return EINVAL;
+    if (range.base < SPACE_USER_LOW || range.base > space_user_high() ||
+        space_user_high() - range.base < range.size_bytes)
+        return ERANGE;
+    return OK;
+}
+
+static struct region *first_in(struct space *space, struct range range) REQUIRES(space->lock)
+{
+    struct region *region =
+        region_of_node(region_tree_find_from(&space->tree, range.base));
+    return region && region->node.base < range.base + range.size_bytes ? region : NULL;
+}
+
+static struct region *next_in(struct region *region, uint64_t end)
+{
+    struct region *next = region_of_node(region_tree_next(&region->node));
+    return next && next->node.base < end ? next : NULL;
+}
+
+/* The part of a region that lies in a range. */
+struct part {
+    uint64_t base;
+    uint64_t end;
+    bool whole;
+};
+
+static struct part part_of(const struct region *region, struct range range)
+{
+    uint64_t end = range.base + range.size_bytes;
+    struct part part = {
+        .base = region->node.base > range.base ? region->node.base : range.base,
+        .end = region->node.end < end ? region->node.end : end,
+    };
+    part.whole = part.base == region->node.base && part.end == region->node.end;
+    return part;
+}
+
+/* --- unmap ------------------------------------------------------------------------------------------------- */
+
+/* Is what this part showed to be discarded, rather than released with the object or kept? */
+static bool must_discard(const struct region *region, bool whole)
+{
+    return region->object && region->object->exclusive &&
+           !(whole && region->object->references == 1);
+}
+
+result_t space_unmap_reserve_locked(struct space *space, struct range range,
+                                    struct unmap_plan *plan)
+{
+    uint64_t end = range.base + range.size_bytes;
+    plan->tail = NULL;
+    for (struct region *region = first_in(space, range); region; region = next_in(region, end)) {
+        struct part part = part_of(region, range);
+        bool inner = part.base > region->node.base && part.end < region->node.end;
+        if (inner && !(plan->tail = region_create(space, region->prot)))
+            return ENOMEM;
+        if (!must_discard(region, part.whole))
+            continue;
+        struct object *object = region->object;
+        if (object->ops->prepare_discard(object, region, part.base, part.end) != OK) {
+            if (plan->tail)
+                region_destroy(plan->tail);
+            plan->tail = NULL;
+            return ENOMEM;
+        }
+    }
+    return OK;
+}
+
+/* Cuts a part, whose entries are gone and flushed, out of its region and gives up what it showed. */
+static void cut_out(struct space *space, struct region *region, struct part part,
+                    struct unmap_plan *plan) REQUIRES(space->lock)
+{
+    struct object *object = region->object;
+    bool discard = must_discard(region, part.whole);
+    uint64_t first_slot = region_slot(region, part.base);
+    uint64_t slot_count = (part.end - part.base) >> PAGE_SHIFT;
+    if (discard)
+        object_get(object); /* outlives the region */
+
+    if (part.whole) {
+        region_tree_remove(&space->tree, &region->node);
+        region_destroy(region);
+    } else if (part.base > region->node.base) {
+        if (part.end < region->node.end) {
+            region_split(&space->tree, region, part.end, plan->tail);
+            plan->tail = NULL;
+        }
+        region_tree_set_end(&space->tree, &region->node, part.base);
+    } else {
+        region->first_slot = region_slot(region, part.end);
+        region_tree_set_base(&space->tree, &region->node, part.end);
+    }
+
+    if (discard) {
+        object->ops->discard(object, first_slot, slot_count);
+        object_put(object);
+    }
+}
+
+void space_unmap_commit_locked(struct space *space, struct range range, struct unmap_plan *plan)
+{
+    uint64_t end = range.base + range.size_bytes;
+    struct tlb_gather gather;
+    tlb_gather_init(&gather);
+    for (struct region *region = first_in(space, range); region; region = next_in(region, end)) {
+        struct part part = part_of(region, range);
+        region->going = part.whole;
+        if (region->object)
+            page_directory_unmap(&space->directory, part.base, part.end, &gather);
+    }
+    tlb_gather_flush(&gather, space);
+
+    struct region *region = first_in(space, range);
+    while (region) {
+        struct region *next = next_in(region, end);
+        cut_out(space, region, part_of(region, range), plan);
+        region = next;
+    }
+}
+
+void space_remove_locked(struct space *space, struct region *region)
+{
+    struct unmap_plan plan = {0};
+    struct range range = {region->node.base, region_size_bytes(region)};
+    space_unmap_commit_locked(space, range, &plan);
+}
+
+result_t space_unmap(struct space *space, struct range range)
+{
+    result_t result = validate_range(range);
+    if (result != OK)
+        return result;
+
+    struct unmap_plan plan;
+    lock_acquire(&space->lock);
+    result = space_unmap_reserve_locked(space, range, &plan);
+    if (result == OK)
+        space_unmap_commit_locked(space, range, &plan);
+    lock_release(&space->lock);
+    return result;
+}
+
+/* --- protect ----------------------------------------------------------------------------------------------- */
+
+/* The halves that splitting at the ends of the range will need. */
+struct protect_plan {
+    struct region *head; /* becomes the part behind the range's base */
+    struct region *tail; /* becomes the part behind the range's end */
+};
+
+static result_t protect_reserve(struct space *space, struct range range, unsigned prot,
+                                struct protect_plan *plan) REQUIRES(space->lock)
+{
+    uint64_t end = range.base + range.size_bytes;
+    uint64_t covered = range.base;
+    *plan = (struct protect_plan){0};
+    for (struct region *region = first_in(space, range); region; region = next_in(region, end)) {
+        if (region->node.base > covered)
+            break;
+        covered = region->node.end;
+        bool same = region->prot == prot;
+        if (!same && region->node.base < range.base &&
+            !(plan->head = region_create(space, prot)))
+            goto fail;
+        if (!same && region->node.end > end && !(plan->tail = region_create(space, prot)))
+            goto fail;
+    }
+    if (covered >= end)
+        return OK;
+
+fail:
+    if (plan->head)
+        region_destroy(plan->head);
+    if (plan->tail)
+        region_destroy(plan->tail);
+    return covered < end ? ENOENT : ENOMEM;
+}
+
+/* Gives the region, which lies in the range as a whole, its new rights. */
+static void change_rights(struct space *space, struct region *region, unsigned prot,
+                          struct tlb_gather *gather) REQUIRES(space->lock)
+{
+    bool had_rights = region->prot != PROT_NONE;
+    region_set_prot(region, prot);
+    if (!region->object || !had_rights)
+        return;
+    if (prot == PROT_NONE)
+        page_directory_unmap(&space->directory, region->node.base, region->node.end, gather);
+    else
+        page_directory_protect(&space->directory, region->node.base, region->node.end,
+                               region->entry_bits, gather);
+}
+
+static void protect_commit(struct space *space, struct range range, unsigned prot,
+                           struct protect_plan *plan) REQUIRES(space->lock)
+{
+    uint64_t end = range.base + range.size_bytes;
+    struct tlb_gather gather;
+    tlb_gather_init(&gather);
+    struct region *region = first_in(space, range);
+    if (plan->head) {
+        region_split(&space->tree, region, range.base, plan->head);
+        region = plan->head;
+    }
+    for (; region; region = next_in(region, end)) {
+        if (region->prot == prot)
+            continue;
+        if (region->node.end > end)
+            region_split(&space->tree, region, end, plan->tail);
+        change_rights(space, region, prot, &gather);
+    }
+    tlb_gather_flush(&gather, space);
+}
+
+/* Merges what now fits: neighbours inside the range and across its two ends. */
+static void merge_range(struct space *space, struct range range) REQUIRES(space->lock)
+{
+    uint64_t end = range.base + range.size_bytes;
+    struct region *region = first_in(space, range);
+    struct region *previous = region_of_node(region_tree_previous(&region->node));
+    if (previous)
+        region = previous;
+    while (region && region->node.base < end) {
+        if (!region_merge_next(&space->tree, region))
+            region = region_of_node(region_tree_next(&region->node));
+    }
+}
+
+result_t space_protect(struct space *space, struct range range, unsigned prot)
+{
+    result_t result = validate_range(range);
+    if (result != OK)
+        return result;
+    if (prot > (PROT_READ | PROT_WRITE | PROT_EXEC))
+        return EINVAL;
+
+    struct protect_plan plan;
+    lock_acquire(&space->lock);
+    result = protect_reserve(space, range, prot, &plan);
+    if (result == OK) {
+        protect_commit(space, range, prot, &plan);
+        merge_range(space, range);
+    }
+    lock_release(&space->lock);
+    return result;
+}
