@@ -1,0 +1,112 @@
+/* The table of contents: how a run of PageLab goes from the core's first C function to its end. */
+#include "core/boot_info.h"
+#include "core/check.h"
+#include "core/log.h"
+#include "core/machine.h"
+#include "core/main.h"
+#include "core/mm/mm.h"
+#include "core/panic.h"
+#include "core/report/report.h"
+#include "core/script/boot_params.h"
+#include "core/script/runner.h"
+
+static struct boot_params params; /* immutable once parsed */
+static struct boot_params_error params_error;
+
+static enum machine_exit how_to_exit(void)
+{
+    switch (params.on_exit) {
+    case ON_EXIT_REBOOT:
+        return EXIT_REBOOT;
+    case ON_EXIT_HALT:
+        return EXIT_HALT;
+    case ON_EXIT_QEMU:
+        return EXIT_QEMU;
+    case ON_EXIT_POWEROFF:
+        break;
+    }
+    return EXIT_POWEROFF;
+}
+
+static struct text blob_text(struct boot_blob blob)
+{
+    return (struct text){machine_phys_to_virt(phys(blob.start)), blob.size_bytes};
+}
+
+/* The loader has checked them; what it could not accept it has put into boot->fatal. */
+static void parse_parameters(const struct boot_info *boot)
+{
+    boot_params_defaults(&params);
+    if (boot_params_parse(&params, blob_text(boot->parameters), &params_error) == OK)
+        params_error.text[0] = '\0';
+    log_set_level(params.log);
+    panic_exit = how_to_exit();
+}
+
+static void log_lines(struct text text, bool as_error)
+{
+    while (text.size != 0) {
+        struct text line = text_cut(&text, '\n');
+        if (line.size == 0)
+            continue;
+        if (as_error)
+            log_error("%.*s", TEXT_ARGS(line));
+        else
+            log_info("%.*s", TEXT_ARGS(line));
+    }
+}
+
+/* A run that cannot start still has a plan, a last line and a status. */
+[[noreturn]] static void refuse(struct text complaint)
+{
+    report_run_begin(0);
+    log_lines(complaint, true);
+    report_bad_input();
+    machine_end(how_to_exit(), report_run_end());
+}
+
+static void start_machine(const struct boot_info *boot)
+{
+    if (mm_init(boot) != OK)
+        panic("the virtual-memory core cannot start");
+    if (machine_init(boot, mm_machine_services()) != OK)
+        panic("the machine lacks something that PageLab needs; see the lines above");
+    machine_start_cpus(params.cpus == 0 ? CPU_MAX : params.cpus);
+    if (mm_start() != OK)
+        panic("the virtual-memory core cannot start");
+    check_level = params.check == CHECK_DEEP ? 2 : params.check == CHECK_DEBUG ? 1 : 0;
+    log_info("%u of %u CPUs up, %lu MiB of memory, %lu MiB for scenarios", machine_cpu_count(),
+             machine_cpu_present(), (unsigned long)(mm_memory_bytes() / MIB),
+             (unsigned long)(mm_usable_bytes() / MIB));
+}
+
+/* For the test of what a panic prints: its name must stand in the backtrace. */
+__attribute__((noinline)) static void selftest_panic(void)
+{
+    panic("asked for by selftest=panic");
+}
+
+static enum run_status run_scenarios(const struct boot_info *boot)
+{
+    struct arena arena;
+    uint64_t harness_bytes;
+    void *harness = mm_harness_memory(&harness_bytes);
+    arena_init(&arena, harness, harness_bytes);
+    return runner_run(&(struct run_args){.boot = boot, .params = &params, .arena = &arena});
+}
+
+[[noreturn]] void core_main(const struct boot_info *boot)
+{
+    machine_init_early(boot);                  /* descriptor tables: from here on a panic can speak */
+    parse_parameters(boot);                    /* the same words, by the same code as in the loader */
+    machine_console_init(params.serial, boot); /* serial port, or none */
+    log_lines(blob_text(boot->notes), false);
+    if (boot->fatal.size_bytes != 0)
+        refuse(blob_text(boot->fatal));
+    if (params_error.text[0] != '\0')
+        refuse(text_of(params_error.text));
+    start_machine(boot); /* frames, own page tables, clock, all CPUs, harness window */
+    if (params.selftest_panic)
+        selftest_panic();
+    machine_end(how_to_exit(), run_scenarios(boot));
+}

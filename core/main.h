@@ -1,0 +1,9 @@
+/* Where the machine's entry hands over. */
+#ifndef CORE_MAIN_H
+#define CORE_MAIN_H
+
+struct boot_info;
+
+[[noreturn]] void core_main(const struct boot_info *boot);
+
+#endif
