@@ -145,7 +145,7 @@ $(BUILD)/host/%.c.o: %.c $(BUILD)/flags
 	$(call say,CC)$(CC) $(HOST_FLAGS) $(VERSION_$(basename $(notdir $<))) -c $< -o $@
 
 $(BUILD)/host/test_%: $(BUILD)/host/tests/host/test_%.c.o $(BUILD)/host/libcore.a
-	$(call say,LINK)$(CC) $(HOST_FLAGS) -o $@ $^ -lcmocka -lz
+	$(call say,LINK)$(CC) $(HOST_FLAGS) -o $@ $^ -lcmocka -lz -lm
 
 $(BUILD)/pagelab-host: $(BUILD)/host/tests/host/host_main.c.o $(BUILD)/host/core/main.c.o $(BUILD)/host/libcore.a
 	$(call say,LINK)$(CC) $(HOST_FLAGS) -o $@ $^

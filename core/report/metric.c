@@ -47,7 +47,9 @@ static uint64_t milli_of(uint64_t value, uint64_t per)
 {
     uint64_t whole = value / per;
     uint64_t rest = value % per;
-    uint64_t part = per <= UINT64_MAX / 1000 ? rest * 1000 / per : rest / (per / 1000);
+    uint64_t part = per <= UINT64_MAX / 1000
+                        ? rest * 1000 / per
+                        : (uint64_t)statistics_divide((wide_t)rest * 1000, per);
     uint64_t milli;
 
     if (__builtin_mul_overflow(whole, 1000, &milli) || __builtin_add_overflow(milli, part, &milli))
