@@ -1,0 +1,16 @@
+/* Page tables as the CPU walks them, for looking before touching. */
+#ifndef X86_64_PAGING_H
+#define X86_64_PAGING_H
+
+#include "core/types.h"
+#include "x86_64/pte.h"
+
+/* The entry that maps an address in the root now loaded, rights of the upper levels and-ed in; 0 when
+ * nothing is mapped there. O(levels). */
+entry_t paging_lookup(uint64_t address);
+/* Is all of [address, address + size) mapped? O(pages). */
+bool paging_is_mapped(uint64_t address, uint64_t size_bytes);
+/* Reads memory that may not be there; false when it is not. */
+bool paging_read(uint64_t address, void *to, size_t size_bytes);
+
+#endif

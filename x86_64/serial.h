@@ -1,0 +1,14 @@
+/* The console's device: a 16550, wherever it is. */
+#ifndef X86_64_SERIAL_H
+#define X86_64_SERIAL_H
+
+#include "core/machine.h"
+
+/* A port in memory can be reached only now: maps and proves it, and sends what was held back. */
+void serial_set_services(const struct machine_services *services);
+/* Waits, bounded, until everything has left. */
+void serial_drain(void);
+/* "ttyS0,115200", ..., or "none". */
+const char *serial_name(void);
+
+#endif

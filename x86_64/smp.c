@@ -1,0 +1,370 @@
+/* Starting the other CPUs and giving them work.
+ *
+ * Concepts: CPUs start one after the other, by INIT and start-up interrupts, through a page below 1 MiB
+ * (trampoline.asm). The page names the one CPU that is expected; it must claim that word before it uses
+ * anything, and the first CPU withdraws it when time is up: exactly one of the two succeeds, so a CPU
+ * that comes late halts in the page, which is why the page stays reserved for ever. A CPU that claimed
+ * and then went silent gets INIT again and its stacks are written off.
+ * Nobody spins: the first CPU halts until the new one interrupts it or the alarm goes off. */
+#include "x86_64/smp.h"
+
+#include "core/log.h"
+#include "core/text.h"
+#include "x86_64/acpi.h"
+#include "x86_64/apic.h"
+#include "x86_64/clock.h"
+#include "x86_64/cpu_local.h"
+#include "x86_64/descriptors.h"
+#include "x86_64/features.h"
+#include "x86_64/instructions.h"
+#include "x86_64/timer.h"
+
+#define INIT_WAIT_US 10000
+#define STARTUP_WAIT_US 1000 /* before the start-up interrupt is repeated */
+#define ONLINE_WAIT_US 2000000
+#define STOP_WAIT_US 100000
+#define TRAMPOLINE_MAX 0x100000ull
+
+/* Values of `expected` that are no id. */
+#define SMP_NOBODY 0xffffffffu
+#define SMP_CLAIMED 0xfffffffeu
+
+#define CR0_CACHE_OFF (3ull << 29)
+
+/* The end of trampoline.asm. */
+struct trampoline_data {
+    uint64_t gdt[4];
+    uint16_t gdt_limit;
+    uint32_t gdt_base;
+    uint32_t protected_entry;
+    uint16_t protected_selector;
+    uint32_t long_entry;
+    uint16_t long_selector;
+    uint8_t padding[6];
+    uint32_t expected;
+    uint32_t cr4, efer, cr0;
+    uint64_t cr3;
+    uint64_t stack;
+    uint64_t entry;
+    uint64_t index;
+} __attribute__((packed, aligned(8)));
+
+extern const char trampoline_start[], trampoline_data[], trampoline_end[];
+
+_Static_assert(offsetof(struct trampoline_data, expected) == 56, "trampoline.asm");
+
+static struct {
+    uint64_t trampoline; /* physical; 0: none */
+    const struct machine_services *services;
+    struct trampoline_data *data; /* in the page, by the direct map */
+    phys_t root;                  /* what a new CPU loads in the end */
+    void *stacks[CPU_MAX];        /* tops, kept for the next attempt with the same index */
+    uint32_t online;              /* set by a CPU that has started, reset before the next */
+    uint32_t count;               /* CPUs up */
+    uint32_t present;
+    uint32_t stopping;
+} smp = {.count = 1, .present = 1};
+
+void smp_init(const struct boot_info *boot, const struct machine_services *services)
+{
+    smp.trampoline = boot->trampoline;
+    smp.services = services;
+}
+
+unsigned machine_cpu_count(void)
+{
+    return smp.count;
+}
+
+unsigned machine_cpu_present(void)
+{
+    return smp.present;
+}
+
+/* --- a CPU's life --------------------------------------------------------------------------------- */
+
+static void work_loop(struct cpu_local *local)
+{
+    for (;;) {
+        (void)machine_irq_disable();
+        if (__atomic_load_n(&local->work_state, __ATOMIC_ACQUIRE) != WORK_POSTED) {
+            machine_halt();
+            continue;
+        }
+        machine_irq_restore(X86_FLAG_INTERRUPT);
+        local->work_function(local->work_argument);
+        uint32_t from = local->work_from;
+        /* Pairs with the acquire in machine_cpu_run(): what the function did is seen there. */
+        __atomic_store_n(&local->work_state, WORK_DONE, __ATOMIC_RELEASE);
+        apic_send(cpu_locals[from].apic_id, VECTOR_WAKE);
+    }
+}
+
+/* Where the trampoline leads, on the CPU's own stack, with the starting root. */
+[[gnu::noreturn]] static void cpu_main(unsigned index)
+{
+    features_apply();
+    machine_load_root(smp.root);
+    cpu_local_load(index);
+    apic_init_cpu();
+    __atomic_store_n(&smp.online, 1, __ATOMIC_RELEASE);
+    apic_send(cpu_locals[0].apic_id, VECTOR_WAKE);
+    work_loop(&cpu_locals[index]);
+    __builtin_unreachable();
+}
+
+/* --- starting ---------------------------------------------------------------------------------------- */
+
+bool smp_create_stacks(unsigned index)
+{
+    struct cpu_local *local = &cpu_locals[index];
+    for (unsigned i = 0; i < IST_END - 1; i++) {
+        if (local->tss.ist[i] == 0)
+            local->tss.ist[i] = (uint64_t)smp.services->stack_create(IST_STACK_SIZE);
+        if (local->tss.ist[i] == 0)
+            return false;
+    }
+    if (smp.stacks[index] == NULL)
+        smp.stacks[index] = smp.services->stack_create(CPU_STACK_SIZE);
+    return smp.stacks[index] != NULL;
+}
+
+static void write_off_stacks(unsigned index)
+{
+    smp.stacks[index] = NULL;
+    memset(cpu_locals[index].tss.ist, 0, sizeof(cpu_locals[index].tss.ist));
+}
+
+static void prepare_page(phys_t root)
+{
+    char *page = machine_phys_to_virt(phys(smp.trampoline));
+    size_t data_offset = (size_t)(trampoline_data - trampoline_start);
+    uint32_t base = (uint32_t)smp.trampoline;
+    struct control_state state = features_state();
+
+    memcpy(page, trampoline_start, (size_t)(trampoline_end - trampoline_start));
+    smp.data = (struct trampoline_data *)(page + data_offset);
+    smp.data->gdt_base += base;
+    smp.data->protected_entry += base;
+    smp.data->long_entry += base;
+    /* What changes only with paging off, or must be there before it is on; cpu_main() sets the rest. */
+    smp.data->cr4 = (uint32_t)(state.cr4 & (1u << 5 | 1u << 12)); /* PAE, LA57 */
+    smp.data->efer = (uint32_t)(state.efer & ~(1ull << 10));      /* LMA is not for us to set */
+    smp.data->cr0 = (uint32_t)(state.cr0 & ~CR0_CACHE_OFF);
+    smp.data->cr3 = root.value;
+    smp.data->entry = (uint64_t)cpu_main;
+    __atomic_store_n(&smp.data->expected, SMP_NOBODY, __ATOMIC_RELEASE);
+}
+
+/* Takes the invitation back; false when it has been taken up. */
+static bool withdraw(uint32_t id)
+{
+    return __atomic_compare_exchange_n(&smp.data->expected, &id, SMP_NOBODY, false,
+                                       __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
+}
+
+static void reset_cpu(uint32_t id)
+{
+    apic_send(id, APIC_DELIVER_INIT | APIC_LEVEL_TRIGGERED | APIC_LEVEL_ASSERT);
+}
+
+/* Brings the CPU up with that index; false when it did not come. */
+static bool start_cpu(uint32_t id, unsigned index)
+{
+    uint32_t startup = APIC_DELIVER_STARTUP | APIC_LEVEL_ASSERT | (uint32_t)(smp.trampoline >> 12);
+    cpu_local_init(index, id);
+    smp.data->stack = (uint64_t)smp.stacks[index];
+    smp.data->index = index;
+    __atomic_store_n(&smp.online, 0, __ATOMIC_RELAXED);
+    __atomic_store_n(&smp.data->expected, id, __ATOMIC_RELEASE);
+
+    ticks_t begin = machine_ticks();
+    apic_send(id, startup);
+    bool online = timer_wait_for(&smp.online, 1, STARTUP_WAIT_US);
+    if (!online) {
+        apic_send(id, startup);
+        online = timer_wait_for(&smp.online, 1, ONLINE_WAIT_US);
+    }
+    cpu_locals[index].start_ticks = machine_ticks() - begin;
+    if (online)
+        return true;
+    if (withdraw(id)) {
+        log_error("the CPU with APIC id %u did not start within %u ms: left out", id,
+                  ONLINE_WAIT_US / 1000);
+        return false;
+    }
+    if (timer_wait_for(&smp.online, 1, ONLINE_WAIT_US))
+        return true;
+    reset_cpu(id);
+    write_off_stacks(index);
+    log_error("the CPU with APIC id %u started but got stuck on its way: left out", id);
+    return false;
+}
+
+struct cpu_check {
+    struct control_state state;
+    uint32_t apic_id;
+    uint32_t index;
+    phys_t root;
+};
+
+static void describe_myself(void *argument)
+{
+    *(struct cpu_check *)argument = (struct cpu_check){
+        .state = features_state(),
+        .apic_id = apic_id(),
+        .index = machine_cpu()->index,
+        .root = machine_root(),
+    };
+}
+
+/* Is the new CPU who it should be, and in the state of this one? */
+static bool check_cpu(unsigned index)
+{
+    struct cpu_check mine, its;
+    describe_myself(&mine);
+    machine_cpu_run(index, describe_myself, &its);
+    if (its.apic_id != cpu_locals[index].apic_id || its.index != index) {
+        log_error("CPU %u says it is CPU %u with APIC id %u, not %u: left out", index, its.index,
+                  its.apic_id, cpu_locals[index].apic_id);
+    } else if (its.root.value != mine.root.value ||
+               memcmp(&its.state, &mine.state, sizeof(mine.state)) != 0) {
+        log_error(
+            "CPU %u runs with cr0 %llx cr4 %llx efer %llx, CPU 0 with %llx %llx %llx: left out",
+            index, (unsigned long long)its.state.cr0, (unsigned long long)its.state.cr4,
+            (unsigned long long)its.state.efer, (unsigned long long)mine.state.cr0,
+            (unsigned long long)mine.state.cr4, (unsigned long long)mine.state.efer);
+    } else {
+        return true;
+    }
+    reset_cpu(cpu_locals[index].apic_id);
+    write_off_stacks(index);
+    return false;
+}
+
+/* The ids of all CPUs but this one, at most CPU_MAX - 1. */
+static unsigned find_others(uint32_t *ids)
+{
+    unsigned found = acpi_find_cpus(ids, CPU_MAX);
+    uint32_t mine = apic_id();
+    unsigned count = 0;
+    smp.present = found > 0 ? found : 1;
+    if (found > CPU_MAX)
+        log_error("this machine has %u CPUs; PageLab uses at most %u", found, CPU_MAX);
+    for (unsigned i = 0; i < found && i < CPU_MAX; i++) {
+        if (ids[i] != mine)
+            ids[count++] = ids[i];
+    }
+    return count;
+}
+
+static void start_all(const uint32_t *ids, unsigned count, unsigned limit)
+{
+    static const uint32_t never;
+    for (unsigned i = 0; i < count; i++)
+        reset_cpu(ids[i]);
+    (void)timer_wait_for(&never, 1, INIT_WAIT_US);
+
+    for (unsigned i = 0; i < count && smp.count < limit; i++) {
+        if (!smp_create_stacks(smp.count)) {
+            log_error("no memory for the stacks of CPU %u: no further CPU is started", smp.count);
+            return;
+        }
+        if (!start_cpu(ids[i], smp.count))
+            continue;
+        smp.count++; /* so that the check can give it work */
+        if (!check_cpu(smp.count - 1))
+            smp.count--;
+    }
+}
+
+void machine_start_cpus(unsigned limit)
+{
+    static uint32_t ids[CPU_MAX];
+    unsigned count = find_others(ids);
+    if (limit > CPU_MAX)
+        limit = CPU_MAX;
+    if (count == 0 || limit <= 1)
+        return;
+    if (smp.trampoline == 0 || smp.trampoline >= TRAMPOLINE_MAX) {
+        log_error("firmware left no page below 1 MiB: only one CPU is used");
+        return;
+    }
+    const struct identity_range page = {phys(smp.trampoline), PAGE_SIZE};
+    phys_t root = smp.services->identity_root_create(&page, 1);
+    if (root.value == PHYS_NONE.value || root.value > UINT32_MAX) {
+        log_error("no memory below 4 GiB for starting CPUs: only one CPU is used");
+        return;
+    }
+    smp.root = machine_root();
+    prepare_page(root);
+    start_all(ids, count, limit);
+    smp.services->identity_root_destroy(root);
+}
+
+/* --- work ---------------------------------------------------------------------------------------------- */
+
+void machine_halt(void)
+{
+    uint64_t flags = machine_irq_disable();
+    /* An interrupt cannot get in between the two. */
+    __asm__ volatile("sti\n\thlt" : : : "memory");
+    if ((flags & X86_FLAG_INTERRUPT) == 0)
+        (void)machine_irq_disable();
+}
+
+void machine_cpu_run(unsigned cpu, void (*function)(void *argument), void *argument)
+{
+    if (cpu == machine_cpu()->index) {
+        function(argument);
+        return;
+    }
+    struct cpu_local *local = &cpu_locals[cpu];
+    uint32_t idle = WORK_IDLE;
+    while (!__atomic_compare_exchange_n(&local->work_state, &idle, WORK_CLAIMED, false,
+                                        __ATOMIC_ACQUIRE, __ATOMIC_RELAXED)) {
+        idle = WORK_IDLE; /* another CPU's work is still under way there */
+        machine_pause();
+    }
+    local->work_function = function;
+    local->work_argument = argument;
+    local->work_from = machine_cpu()->index;
+    /* Pairs with the acquire in work_loop(). */
+    __atomic_store_n(&local->work_state, WORK_POSTED, __ATOMIC_RELEASE);
+    apic_send(local->apic_id, VECTOR_WAKE);
+
+    uint64_t flags = machine_irq_disable();
+    while (__atomic_load_n(&local->work_state, __ATOMIC_ACQUIRE) != WORK_DONE)
+        machine_halt();
+    machine_irq_restore(flags);
+    __atomic_store_n(&local->work_state, WORK_IDLE, __ATOMIC_RELEASE);
+}
+
+/* --- stopping -------------------------------------------------------------------------------------------- */
+
+bool smp_is_stopping(void)
+{
+    return __atomic_load_n(&smp.stopping, __ATOMIC_ACQUIRE) != 0;
+}
+
+void smp_stop_here(void)
+{
+    __atomic_store_n(&cpu_local()->stopped, 1, __ATOMIC_RELEASE);
+    halt_for_ever();
+}
+
+void machine_stop_others(void)
+{
+    __atomic_store_n(&smp.stopping, 1, __ATOMIC_RELEASE);
+    uint32_t me = machine_cpu()->index;
+    for (uint32_t i = 0; i < smp.count; i++) {
+        if (i != me)
+            apic_send(cpu_locals[i].apic_id, APIC_DELIVER_NMI | APIC_LEVEL_ASSERT);
+    }
+    ticks_t begin = machine_ticks();
+    for (uint32_t i = 0; i < smp.count; i++) {
+        while (i != me && __atomic_load_n(&cpu_locals[i].stopped, __ATOMIC_ACQUIRE) == 0 &&
+               machine_ticks() - begin < clock_ticks(STOP_WAIT_US))
+            machine_pause();
+    }
+}
