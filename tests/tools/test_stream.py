@@ -125,7 +125,8 @@ def test_missing_done(whole: bytes) -> None:
 
 
 def test_lost_result(whole: bytes) -> None:
-    assert parse_one(without(whole, b"ok 1 null")).problems == ["KTAP results are missing: number 1"]
+    problems = parse_one(without(whole, b"ok 1 null")).problems
+    assert problems == ["KTAP results are missing: number 1"]
     problems = parse_one(without(whole, b"ok 3 ")).problems
     assert problems == ["2 KTAP results came, the end line counts 3"]
 

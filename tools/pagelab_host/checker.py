@@ -1,4 +1,4 @@
-"""`pagelab check` and `pagelab list`: ask the checker that also runs at boot, built for the host."""
+"""`pagelab check` and `pagelab list`: ask the checker that runs at boot, built for the host."""
 
 import argparse
 import os

@@ -27,7 +27,7 @@ seed=N  check=each|off|debug|deep  samples=on  hist=on ... (docs/boot-parameters
 added unless run= or menu=on is given, and `on-exit=qemu` unless on-exit= is. With menu=on the menu
 has this terminal until the run starts.
 
-The machine is `-machine q35 -cpu max -m 1G -smp 2` with a screen that nobody sees, without a network.
+The machine is `-machine q35 -cpu max -m 1G -smp 2` with a screen that nobody sees and no network.
 KVM is used if it really boots here, else TCG. What follows `--` goes to QEMU and wins.
 """
 RUN_EXAMPLES = """\
@@ -44,8 +44,8 @@ row count and checksum, and writes the same files as `run`. What is damaged is n
 is kept. A serial port is read until the run's last line; start it before the machine.
 """
 CHECK_TEXT = """\
-Checks scenario files as PageLab itself does at boot. Prints FILE:LINE:COLUMN, the error, the line and
-a caret. Builds the checker first if need be.
+Checks scenario files as PageLab itself does at boot. Prints FILE:LINE:COLUMN, the error, the line
+and a caret. Builds the checker first if need be.
 """
 CHECK_STATUSES = f"""\
 exit status:
@@ -110,7 +110,8 @@ def _add_collect(commands: "argparse._SubParsersAction[Parser]") -> None:
                         help="speed of a serial port (115200)")
     parser.add_argument("--number", type=_count, metavar="N",
                         help="of several runs in one log, take the N-th (the last)")
-    parser.add_argument("--out", metavar="DIR", help="where the files go (results/DATE-TIME-collect)")
+    parser.add_argument("--out", metavar="DIR",
+                        help="where the files go (results/DATE-TIME-collect)")
     parser.set_defaults(command=collect.command)
 
 
@@ -129,9 +130,10 @@ def _add_checker(commands: "argparse._SubParsersAction[Parser]") -> None:
 
 
 def _parse(arguments: list[str]) -> argparse.Namespace:
-    parser = Parser(prog="pagelab", epilog=f"`pagelab COMMAND --help` says more.\n\n{STATUSES}",
-                    description="Turns a PC, real or emulated, into a laboratory for virtual memory.",
-                    formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(
+        prog="pagelab", epilog=f"`pagelab COMMAND --help` says more.\n\n{STATUSES}",
+        description="Turns a PC, real or emulated, into a laboratory for virtual memory.",
+        formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     _add_run(commands)
     _add_collect(commands)

@@ -33,7 +33,8 @@ def _run(arguments: list[str]) -> None:
         "SOURCE_DATE_EPOCH": os.environ.get("SOURCE_DATE_EPOCH", SOURCE_DATE_EPOCH)}
     done = subprocess.run(arguments, env=environment, capture_output=True, text=True, check=False)
     if done.returncode != 0:
-        raise PagelabError(f"`{' '.join(arguments)}` failed:\n{(done.stdout + done.stderr).strip()}")
+        raise PagelabError(f"`{' '.join(arguments)}` failed:\n"
+                           f"{(done.stdout + done.stderr).strip()}")
 
 
 def _directories(names: list[str]) -> list[str]:

@@ -14,7 +14,7 @@ def clock(seconds: float) -> str:
 
 
 class Progress:
-    """Call `update()` often; it prints when there is something new, or each second on a terminal."""
+    """Call `update()` often: it prints what is new, and on a terminal each second that passes."""
 
     def __init__(self, waiting_for: str, output: TextIO | None = None) -> None:
         self._output = output or sys.stderr

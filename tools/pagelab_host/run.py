@@ -176,8 +176,8 @@ class Runner:
             case Ending.EXITED if self._guest_status(ending) is None:
                 return self._early_exit()
         if self.run.done and self._guest_status(ending) != self.run.done.status:
-            return (f"QEMU ended with status {self.session.exit_status}, which is not the status of "
-                    "the run's last line")
+            return (f"QEMU ended with status {self.session.exit_status}, which is not that of the "
+                    "run's last line")
         return None
 
     def _early_exit(self) -> str:

@@ -58,7 +58,7 @@ def _die_with_parent() -> None:
 
 @contextlib.contextmanager
 def keys_unbuffered() -> Iterator[None]:
-    """Keys go through one by one and unechoed while the menu has the terminal; Ctrl-C still ends."""
+    """While the menu has the terminal keys go through one by one, unechoed; Ctrl-C still ends."""
     if not sys.stdin.isatty():
         yield
         return

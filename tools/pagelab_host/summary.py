@@ -1,4 +1,4 @@
-"""What a person wants to know at the end of a run: a table, the failures, and where the files are."""
+"""What a person wants to know at the end of a run: a table, the failures, the verdict."""
 
 from collections.abc import Iterable
 
@@ -11,7 +11,7 @@ DETAILS_SHOWN = 12
 
 
 def table(header: Iterable[str], rows: Iterable[Iterable[str]], left: int) -> list[str]:
-    """Lines of a table with aligned columns: the first `left` to the left, the rest to the right."""
+    """A table with aligned columns: the first `left` to the left, the rest to the right."""
     cells = [list(header), *(list(row) for row in rows)]
     widths = [max(len(row[i]) for row in cells) for i in range(len(cells[0]))]
     return ["  ".join(cell.ljust(width) if i < left else cell.rjust(width)
