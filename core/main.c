@@ -57,7 +57,7 @@ static void log_lines(struct text text, bool as_error)
 }
 
 /* A run that cannot start still has a plan, a last line and a status. */
-[[noreturn]] static void refuse(struct text complaint)
+[[gnu::noreturn]] static void refuse(struct text complaint)
 {
     report_run_begin(0);
     log_lines(complaint, true);
@@ -95,7 +95,7 @@ static enum run_status run_scenarios(const struct boot_info *boot)
     return runner_run(&(struct run_args){.boot = boot, .params = &params, .arena = &arena});
 }
 
-[[noreturn]] void core_main(const struct boot_info *boot)
+[[gnu::noreturn]] void core_main(const struct boot_info *boot)
 {
     machine_init_early(boot);                  /* descriptor tables: from here on a panic can speak */
     parse_parameters(boot);                    /* the same words, by the same code as in the loader */

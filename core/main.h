@@ -4,6 +4,6 @@
 
 struct boot_info;
 
-[[noreturn]] void core_main(const struct boot_info *boot);
+[[gnu::noreturn]] void core_main(const struct boot_info *boot);
 
 #endif

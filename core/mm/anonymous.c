@@ -430,7 +430,7 @@ static void audit_leaf(struct audit *audit, struct leaf *leaf, uint64_t *residen
         live += leaf->slots[i] != 0;
     *resident += live;
     if (live != frame->live)
-        audit_fail(audit, "leaf %#lx has %u slots with data and says %u",
+        audit_fail(audit, "leaf 0x%lx has %u slots with data and says %u",
                    (unsigned long)frame_phys(frame).value, live, frame->live);
     if (audit_count_frame(audit, frame, FRAME_LEAF) > 1)
         return; /* its pages have been counted with another object */

@@ -43,7 +43,7 @@ static unsigned long frame_address(const struct frame *frame)
 uint32_t audit_count_frame(struct audit *audit, struct frame *frame, enum frame_kind kind)
 {
     if (frame->kind != kind)
-        audit_fail(audit, "frame %#lx is used as %s but its kind is %s", frame_address(frame),
+        audit_fail(audit, "frame 0x%lx is used as %s but its kind is %s", frame_address(frame),
                    frame_kind_name(kind), frame_kind_name(frame->kind));
     return ++frame->audit;
 }
@@ -81,7 +81,7 @@ static void audit_entry(struct audit *audit, struct space *space, uint64_t addre
     else if (!entry_is_user(entry))
         problem = "is not for user mode";
     if (problem)
-        audit_fail(audit, "address %#lx %s", (unsigned long)address, problem);
+        audit_fail(audit, "address 0x%lx %s", (unsigned long)address, problem);
 }
 
 /* The entry against its object; effective rights count, so an upper entry without W protects. */
@@ -96,7 +96,7 @@ static void audit_shown(struct audit *audit, struct space *space, uint64_t addre
     const char *problem = region->object->ops->check_entry(
         region->object, region_slot(region, address), entry);
     if (problem)
-        audit_fail(audit, "address %#lx %s (%s object, frame %#lx)", (unsigned long)address,
+        audit_fail(audit, "address 0x%lx %s (%s object, frame 0x%lx)", (unsigned long)address,
                    problem, region->object->ops->name, (unsigned long)entry_phys(entry).value);
 }
 
@@ -106,7 +106,7 @@ static void audit_table(struct audit *audit, struct space *space, const struct t
     const entry_t *entries = table_walk_entries(walk);
     unsigned live = 0;
     if (table->shows == TABLE_MIXED && !entry_is_writable(*walk->upper))
-        audit_fail(audit, "table %#lx shows several objects and is write-protected as a whole",
+        audit_fail(audit, "table 0x%lx shows several objects and is write-protected as a whole",
                    frame_address(table));
     for (unsigned i = 0; i < MACHINE_TABLE_ENTRIES; i++) {
         if (!entry_is_present(entries[i]))
@@ -117,7 +117,7 @@ static void audit_table(struct audit *audit, struct space *space, const struct t
         audit_shown(audit, space, address, entries[i], *walk->upper);
     }
     if (live != table->live || live == 0)
-        audit_fail(audit, "table %#lx has %u entries and says %u", frame_address(table), live,
+        audit_fail(audit, "table 0x%lx has %u entries and says %u", frame_address(table), live,
                    table->live);
 }
 
@@ -139,7 +139,7 @@ static uint64_t count_tables(struct audit *audit, phys_t table, unsigned level)
         if (stack[depth].index == limit[depth]) {
             struct frame *frame = frame_of_virt(stack[depth].entries);
             if (stack[depth].live != frame->live)
-                audit_fail(audit, "table %#lx has %u tables below and says %u",
+                audit_fail(audit, "table 0x%lx has %u tables below and says %u",
                            frame_address(frame), stack[depth].live, frame->live);
             if (depth-- == 0)
                 return count;
@@ -167,7 +167,7 @@ static void audit_regions(struct audit *audit, struct space *space)
         struct region *region = region_of_node(node);
         audit_count_heap_object(audit);
         if (region->space != space)
-            audit_fail(audit, "region %#lx is in the tree of another space",
+            audit_fail(audit, "region 0x%lx is in the tree of another space",
                        (unsigned long)node->base);
         if (!region->object || region->object->audit_round == audit_round)
             continue;
@@ -225,7 +225,7 @@ static void audit_frame(struct audit *audit, const struct frame *frame)
     switch ((enum frame_kind)frame->kind) {
     case FRAME_FREE:
         if (!frames_is_free((uint64_t)(frame - frames.entries)))
-            audit_fail(audit, "frame %#lx is free but in no free list", frame_address(frame));
+            audit_fail(audit, "frame 0x%lx is free but in no free list", frame_address(frame));
         break;
     case FRAME_TABLE:
     case FRAME_DATA:
@@ -244,10 +244,10 @@ static void audit_frame(struct audit *audit, const struct frame *frame)
         break;
     }
     if (frame->audit != expected)
-        audit_fail(audit, "frame %#lx (%s) has %u references and %u uses that can be found",
+        audit_fail(audit, "frame 0x%lx (%s) has %u references and %u uses that can be found",
                    frame_address(frame), frame_kind_name(frame->kind), expected, frame->audit);
     if (frame->kind != FRAME_FREE && frames_is_free((uint64_t)(frame - frames.entries)))
-        audit_fail(audit, "frame %#lx (%s) is in use and in the free list", frame_address(frame),
+        audit_fail(audit, "frame 0x%lx (%s) is in use and in the free list", frame_address(frame),
                    frame_kind_name(frame->kind));
 }
 

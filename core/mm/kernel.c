@@ -43,10 +43,9 @@ static result_t direct_map_range(uint64_t start, uint64_t end)
 {
     if (start >= end)
         return OK;
-    return page_directory_map_kernel(&mm.kernel_directory,
-                                     (uint64_t)machine_phys_to_virt(phys(start)), phys(start),
-                                     end - start, ENTRY_WRITE | ENTRY_NO_EXEC | ENTRY_GLOBAL,
-                                     largest_level());
+    return page_directory_map_kernel(&mm.kernel_directory, BOOT_DIRECT_MAP_BASE + start,
+                                     phys(start), end - start,
+                                     ENTRY_WRITE | ENTRY_NO_EXEC | ENTRY_GLOBAL, largest_level());
 }
 
 /* Maps [start, end) but for what the image maps without W (text and constants). */
