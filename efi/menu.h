@@ -1,0 +1,29 @@
+/* The menu: which scenarios, with which parameters. Works on any console of the firmware from 80x25 on,
+ * serial terminals included; a time-out makes it run what would have run without it. */
+#ifndef EFI_MENU_H
+#define EFI_MENU_H
+
+#include "efi/choice.h"
+#include "efi/line_editor.h"
+#include "efi/screen.h"
+
+enum menu_end { MENU_RUN, MENU_QUIT };
+
+enum menu_mode_shown { MENU_LIST, MENU_HELP, MENU_EDITOR };
+
+struct menu {
+    struct choice *choice;
+    enum menu_mode_shown mode;
+    size_t current;        /* index of the scenario that keys act on */
+    size_t first_shown;    /* index at the top of the list */
+    unsigned seconds_left; /* 0: the clock does not run */
+    struct line_editor editor;
+    struct boot_params_error editor_error;
+    struct screen screen;
+};
+
+/* Returns MENU_RUN with what to run in the ticks, or MENU_QUIT when the user wants back to the firmware.
+ * With bad parameters there is no time-out, and nothing runs until they are corrected. */
+enum menu_end menu_show(struct menu *menu, struct choice *choice);
+
+#endif

@@ -1,0 +1,331 @@
+/* What the menu looks like.
+ *
+ *   title bar: version, how many are ticked
+ *   list of scenarios: tick, name, description or first error, tags
+ *   rule: which part of the list is shown
+ *   details of the current scenario, or help
+ *   rule
+ *   boot parameters
+ *   error or note
+ *   what Enter and the clock will do
+ *   keys */
+#include "efi/menu_draw.h"
+
+#include "core/fmt.h"
+#include "core/version.h"
+#include "efi/notes.h"
+
+#define TITLE_ROWS 2
+#define BOTTOM_ROWS 4
+#define RULE_ROWS 2
+#define DETAIL_ROWS 7
+#define DETAIL_ROWS_SMALL 2
+#define SMALL_ROWS 22
+#define NAME_WIDTH 18
+#define TEXT_COLUMN (6 + NAME_WIDTH + 1)
+#define TAGS_WIDTH_MAX 24
+#define LINE_MAX 200
+
+static unsigned detail_rows(const struct screen *screen)
+{
+    return screen->rows >= SMALL_ROWS ? DETAIL_ROWS : DETAIL_ROWS_SMALL;
+}
+
+unsigned menu_draw_list_rows(const struct screen *screen)
+{
+    unsigned used = TITLE_ROWS + RULE_ROWS + BOTTOM_ROWS + detail_rows(screen);
+    return screen->rows > used ? screen->rows - used : 1;
+}
+
+/* Rows counted from the bottom. */
+static unsigned row_up(const struct screen *screen, unsigned rows)
+{
+    return screen->rows > rows ? screen->rows - rows : 0;
+}
+
+static void draw_title(struct menu *menu)
+{
+    struct screen *screen = &menu->screen;
+    char right[48];
+    size_t length = fmt_print(right, sizeof(right), "%zu of %zu ticked ",
+                              choice_ticked_count(menu->choice), menu->choice->library->count);
+    screen_print(screen, 0, 0, STYLE_BAR, " PageLab %s   a laboratory for virtual memory",
+                 version_text);
+    screen_print(screen, 0, screen->columns - (unsigned)length, STYLE_BAR, "%s", right);
+    screen_paint(screen, 0, 0, screen->columns, STYLE_BAR);
+}
+
+static size_t join_tags(const struct scenario *scenario, char *buffer, size_t size)
+{
+    size_t length = 0;
+    buffer[0] = '\0';
+    for (size_t i = 0; i < scenario->tag_count && length < size; i++)
+        length += fmt_print(buffer + length, size - length, "%s%.*s", i > 0 ? " " : "",
+                            TEXT_ARGS(scenario->tags[i]));
+    return length < size ? length : size - 1;
+}
+
+static void draw_broken_line(struct menu *menu, unsigned row, const struct scenario *scenario,
+                             bool is_current)
+{
+    const struct script_error *error = &scenario->errors[0];
+    screen_print(&menu->screen, row, TEXT_COLUMN, is_current ? STYLE_ERROR_CURRENT : STYLE_ERROR,
+                 "BROKEN %s:%u:%u: %s", scenario->file_name, error->line, error->column,
+                 error->message);
+}
+
+static void draw_good_line(struct menu *menu, unsigned row, const struct scenario *scenario,
+                           bool is_current)
+{
+    struct screen *screen = &menu->screen;
+    char tags[TAGS_WIDTH_MAX + 1];
+    unsigned tags_width = (unsigned)join_tags(scenario, tags, sizeof(tags));
+    unsigned tags_column = screen->columns - tags_width - 1;
+    int room = (int)tags_column - TEXT_COLUMN - 2;
+    int length = (int)scenario->description.size;
+    enum screen_style dim = is_current ? STYLE_CURRENT : STYLE_DIM;
+    screen_print(screen, row, TEXT_COLUMN, is_current ? STYLE_CURRENT : STYLE_NORMAL, "%.*s",
+                 length < room ? length : room, scenario->description.data);
+    screen_print(screen, row, tags_column, dim, "%s", tags);
+}
+
+static void draw_scenario(struct menu *menu, unsigned row, size_t index)
+{
+    struct screen *screen = &menu->screen;
+    const struct scenario *scenario = &menu->choice->library->scenarios[index];
+    bool is_current = index == menu->current;
+    if (is_current)
+        screen_paint(screen, row, 0, screen->columns, STYLE_CURRENT);
+    int name_size = (int)scenario->name.size;
+    screen_print(screen, row, 0, is_current ? STYLE_CURRENT : STYLE_BRIGHT, "%c [%c] %-*.*s",
+                 is_current ? '>' : ' ', scenario->selected ? 'x' : ' ', NAME_WIDTH,
+                 name_size < NAME_WIDTH ? name_size : NAME_WIDTH, scenario->name.data);
+    if (scenario->error_count > 0)
+        draw_broken_line(menu, row, scenario, is_current);
+    else
+        draw_good_line(menu, row, scenario, is_current);
+}
+
+static void draw_rule(struct menu *menu, unsigned row)
+{
+    for (unsigned column = 0; column < menu->screen.columns; column++)
+        screen_print(&menu->screen, row, column, STYLE_DIM, "-");
+}
+
+static void draw_list(struct menu *menu)
+{
+    unsigned rows = menu_draw_list_rows(&menu->screen);
+    size_t count = menu->choice->library->count;
+    size_t end = menu->first_shown + rows < count ? menu->first_shown + rows : count;
+    for (size_t i = menu->first_shown; i < end; i++)
+        draw_scenario(menu, TITLE_ROWS + (unsigned)(i - menu->first_shown), i);
+    if (count == 0)
+        screen_print(&menu->screen, TITLE_ROWS, 2, STYLE_NOTICE, "There are no scenarios.");
+    draw_rule(menu, TITLE_ROWS + rows);
+    if (end - menu->first_shown < count)
+        screen_print(&menu->screen, TITLE_ROWS + rows, 2, STYLE_DIM, " %zu to %zu of %zu ",
+                     menu->first_shown + 1, end, count);
+}
+
+/* Prints text over several rows, broken at blanks; returns the row behind it. */
+static unsigned draw_wrapped(struct menu *menu, unsigned row, unsigned end, struct text text)
+{
+    size_t width = menu->screen.columns - 4;
+    for (; text.size > 0 && row < end; row++) {
+        size_t length = text.size;
+        if (length > width) {
+            length = width;
+            while (length > 0 && text.data[length] != ' ')
+                length--;
+            length = length > 0 ? length : width;
+        }
+        screen_print(&menu->screen, row, 2, STYLE_NORMAL, "%.*s", (int)length, text.data);
+        text = text_trim((struct text){text.data + length, text.size - length});
+    }
+    return row;
+}
+
+static const struct boot_override *find_override(const struct menu *menu,
+                                                 const struct scenario *scenario,
+                                                 const struct script_param *param)
+{
+    const struct boot_params *params = &menu->choice->current->params;
+    for (size_t i = 0; i < params->override_count; i++) {
+        if (text_equal(params->overrides[i].scenario, scenario->name) &&
+            text_equal(params->overrides[i].param, param->name))
+            return &params->overrides[i];
+    }
+    return NULL;
+}
+
+static void draw_param(struct menu *menu, unsigned row, const struct scenario *scenario,
+                       const struct script_param *param)
+{
+    char values[LINE_MAX];
+    size_t length = 0;
+    values[0] = '\0';
+    for (size_t i = 0; i < param->value_count && length < sizeof(values); i++)
+        length += fmt_print(values + length, sizeof(values) - length, "%s%.*s", i > 0 ? " " : "",
+                            TEXT_ARGS(param->values[i]));
+    const struct boot_override *override = find_override(menu, scenario, param);
+    unsigned column = screen_print(&menu->screen, row, 2, STYLE_BRIGHT, "%.*s.%.*s",
+                                   TEXT_ARGS(scenario->name), TEXT_ARGS(param->name));
+    if (override != NULL)
+        column = screen_print(&menu->screen, row, column, STYLE_NOTICE, "=%.*s (else %s)",
+                              TEXT_ARGS(override->values), values);
+    else
+        column = screen_print(&menu->screen, row, column, STYLE_NORMAL, " = %s", values);
+    screen_print(&menu->screen, row, column + 2, STYLE_DIM, "%.*s", TEXT_ARGS(param->help));
+}
+
+static void draw_good_details(struct menu *menu, unsigned row, unsigned end,
+                              const struct scenario *scenario)
+{
+    char tags[LINE_MAX];
+    (void)join_tags(scenario, tags, sizeof(tags));
+    row = draw_wrapped(menu, row, end, scenario->description);
+    bool built_in = menu->choice->library->files[menu->current].origin == SCENARIO_BUILT_IN;
+    if (row < end)
+        screen_print(&menu->screen, row++, 2, STYLE_DIM, "%s; tags: %s",
+                     built_in ? "built in" : "from the boot volume",
+                     tags[0] != '\0' ? tags : "none");
+    size_t shown = 0;
+    for (; shown < scenario->param_count && row + 1 < end; shown++)
+        draw_param(menu, row++, scenario, &scenario->params[shown]);
+    if (shown + 1 == scenario->param_count && row < end)
+        draw_param(menu, row, scenario, &scenario->params[shown]);
+    else if (shown < scenario->param_count && row < end)
+        screen_print(&menu->screen, row, 2, STYLE_DIM, "and %zu more parameters",
+                     scenario->param_count - shown);
+}
+
+/* Line by line, as many as there is room for. */
+static unsigned draw_lines(struct menu *menu, unsigned row, unsigned end, enum screen_style style,
+                           struct text lines)
+{
+    for (; lines.size > 0 && row < end; row++) {
+        struct text line = text_cut(&lines, '\n');
+        screen_print(&menu->screen, row, 2, style, "%.*s", TEXT_ARGS(line));
+    }
+    return row;
+}
+
+static void draw_broken_details(struct menu *menu, unsigned row, unsigned end,
+                                const struct scenario *scenario)
+{
+    char lines[3 * LINE_MAX];
+    (void)scenario_format_error(scenario, 0, lines, sizeof(lines));
+    row = draw_lines(menu, row, end, STYLE_ERROR, text_of(lines));
+    if (scenario->error_count > 1 && row < end)
+        screen_print(&menu->screen, row++, 2, STYLE_NORMAL, "and %zu more errors",
+                     scenario->error_count - 1);
+    if (row < end)
+        screen_print(&menu->screen, row, 2, STYLE_NORMAL,
+                     "It will be reported as not ok; the other scenarios run.");
+}
+
+static void draw_help(struct menu *menu, unsigned row, unsigned end)
+{
+    static const char help[] =
+        "Space ticks a scenario, A all, N none; Enter runs what is ticked.\n"
+        "Up, Down, PgUp, PgDn, Home, End move; so do K and J.\n"
+        "E edits the boot parameters: cpus=2 check=deep fork-cow.pages=256,4096\n"
+        "In the editor Enter accepts, Esc leaves everything as it was.\n"
+        "Parameters may also stand in \\pagelab\\pagelab.cfg or the load options.\n"
+        "Results go to the serial port: log lines, KTAP, CSV. No key is needed then.\n"
+        "Q goes back to the firmware without running anything.";
+    (void)draw_lines(menu, row, end, STYLE_NORMAL, text_of(help));
+}
+
+static void draw_details(struct menu *menu)
+{
+    unsigned row = TITLE_ROWS + menu_draw_list_rows(&menu->screen) + 1;
+    unsigned end = row + detail_rows(&menu->screen);
+    const struct library *library = menu->choice->library;
+    if (menu->mode == MENU_HELP)
+        draw_help(menu, row, end);
+    else if (library->count > 0 && library->scenarios[menu->current].error_count > 0)
+        draw_broken_details(menu, row, end, &library->scenarios[menu->current]);
+    else if (library->count > 0)
+        draw_good_details(menu, row, end, &library->scenarios[menu->current]);
+    draw_rule(menu, end);
+}
+
+static void draw_parameters(struct menu *menu, unsigned row)
+{
+    struct screen *screen = &menu->screen;
+    unsigned column = screen_print(screen, row, 0, STYLE_BRIGHT, " Parameters: ");
+    struct text rest = options_text(&menu->choice->current->options);
+    if (rest.size == 0)
+        screen_print(screen, row, column, STYLE_DIM, "none; everything as by default");
+    while (rest.size > 0) {
+        struct text word = text_cut(&rest, '\n');
+        column = screen_print(screen, row, column, STYLE_NORMAL, "%.*s ", TEXT_ARGS(word));
+    }
+    if (column == screen->columns)
+        screen_print(screen, row, screen->columns - 4, STYLE_DIM, " ...");
+}
+
+/* The part of the line around the cursor. */
+static void draw_editor(struct menu *menu, unsigned row)
+{
+    const struct line_editor *editor = &menu->editor;
+    unsigned column = screen_print(&menu->screen, row, 0, STYLE_NOTICE, " Parameters> ");
+    size_t width = menu->screen.columns - column - 1;
+    size_t first = editor->cursor > width ? editor->cursor - width : 0;
+    size_t length = editor->size - first < width ? editor->size - first : width;
+    screen_print(&menu->screen, row, column, STYLE_BRIGHT, "%.*s", (int)length,
+                 editor->text + first);
+    screen_paint(&menu->screen, row, column + (unsigned)(editor->cursor - first), 1, STYLE_CURRENT);
+}
+
+static void draw_message(struct menu *menu, unsigned row)
+{
+    const char *error =
+        menu->mode == MENU_EDITOR ? menu->editor_error.text : menu->choice->error.text;
+    struct text notes = notes_text();
+    struct text note = text_cut(&notes, '\n');
+    if (error[0] != '\0')
+        screen_print(&menu->screen, row, 1, STYLE_ERROR, "Error: %s", error);
+    else if (note.size > 0)
+        screen_print(&menu->screen, row, 1, STYLE_NOTICE, "Note: %.*s", TEXT_ARGS(note));
+}
+
+static void draw_state(struct menu *menu, unsigned row)
+{
+    size_t ticked = choice_ticked_count(menu->choice);
+    struct screen *screen = &menu->screen;
+    if (menu->mode == MENU_EDITOR)
+        screen_print(screen, row, 1, STYLE_NOTICE,
+                     "Enter accepts the line, Esc drops the changes.");
+    else if (menu->choice->error.text[0] != '\0')
+        screen_print(screen, row, 1, STYLE_NOTICE,
+                     "Nothing runs before the parameters are corrected: press E.");
+    else if (menu->seconds_left > 0)
+        screen_print(screen, row, 1, STYLE_NOTICE,
+                     "Runs what is ticked in %u s; any key stops the clock.", menu->seconds_left);
+    else if (ticked > 0)
+        screen_print(screen, row, 1, STYLE_NORMAL, "Enter runs %zu scenario%s.", ticked,
+                     ticked == 1 ? "" : "s");
+    else
+        screen_print(screen, row, 1, STYLE_NORMAL, "Enter runs the current scenario alone.");
+}
+
+void menu_draw(struct menu *menu)
+{
+    struct screen *screen = &menu->screen;
+    screen_clear(screen);
+    draw_title(menu);
+    draw_list(menu);
+    draw_details(menu);
+    if (menu->mode == MENU_EDITOR)
+        draw_editor(menu, row_up(screen, 4));
+    else
+        draw_parameters(menu, row_up(screen, 4));
+    draw_message(menu, row_up(screen, 3));
+    draw_state(menu, row_up(screen, 2));
+    screen_print(screen, row_up(screen, 1), 0, STYLE_BAR,
+                 " Up/Down move  Space tick  A all  N none  E edit  Enter run  ? help  Q quit");
+    screen_paint(screen, row_up(screen, 1), 0, screen->columns, STYLE_BAR);
+    screen_show(screen);
+}
