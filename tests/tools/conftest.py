@@ -12,7 +12,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.dont_write_bytecode = True
-sys.path[:0] = [str(ROOT / "tools"), str(ROOT / "tests" / "tools")]
+for room in ("tools", "tests/tools", "tests/boot"):
+    sys.path.insert(0, str(ROOT / room))
 
 import fake_stream  # noqa: E402
 

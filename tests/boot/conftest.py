@@ -1,0 +1,47 @@
+"""Boots QEMU, in software where KVM does not work: a boot takes seconds. What one boot can show is
+asserted on one boot: the fixtures here keep it for the session."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+import machine  # noqa: E402
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "slow: takes more than half a minute")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    if not machine.LOADER.is_file():
+        pytest.exit(f"{machine.LOADER} is missing: run `make` first", returncode=5)
+
+
+@pytest.fixture
+def boot(tmp_path: Path) -> Callable[..., machine.Booted]:
+    """boot(*words): `tools/pagelab run` into a directory of the test's own."""
+    return lambda *words: machine.boot(tmp_path / "run", *words)
+
+
+@pytest.fixture(scope="session")
+def default_run(tmp_path_factory: pytest.TempPathFactory) -> machine.Booted:
+    """`tools/pagelab run`, as a new user starts it: every scenario."""
+    return machine.boot(tmp_path_factory.mktemp("default"))
+
+
+@pytest.fixture(scope="session")
+def exact_runs(tmp_path_factory: pytest.TempPathFactory) -> list[machine.Booted]:
+    """The same exact run twice."""
+    words = ("--exact", "run=fork-cow,fault-anon,floor")
+    return [machine.boot(tmp_path_factory.mktemp("exact"), *words) for _ in range(2)]
+
+
+@pytest.fixture(scope="session")
+def panic_run(tmp_path_factory: pytest.TempPathFactory) -> machine.Booted:
+    """A panic on purpose."""
+    return machine.boot(tmp_path_factory.mktemp("panic"), "selftest=panic", "run=null")

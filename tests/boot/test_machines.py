@@ -1,0 +1,85 @@
+"""The machines that PageLab must start on."""
+
+from collections.abc import Callable
+
+import machine
+import pytest
+
+Boot = Callable[..., machine.Booted]
+GIB = 1 << 30
+QUICK = "run=null,fault-anon,fork-cow"
+SMALL = "fork-cow.pages=256"
+
+
+def assert_good(run: machine.Booted, cpus: int) -> None:
+    assert run.status == 0, run
+    stream = run.stream()
+    assert stream.counts == (3, 0, 0)
+    assert (stream.meta["cpu_count"], stream.meta["cpus_up"]) == (str(cpus), str(cpus))
+
+
+def test_one_cpu_on_pc_without_a_screen(boot: Boot) -> None:
+    run = boot(QUICK, SMALL, "--cpus", "1", "--", "-machine", "pc", "-vga", "none")
+    assert_good(run, 1)
+    assert run.meta["framebuffer"] in ("", "none")
+
+
+def test_pc_with_128_mib(boot: Boot) -> None:
+    run = boot("--memory", "128M", "--", "-machine", "pc")
+    assert run.status == 0, run
+    stream = run.stream()
+    assert 64 << 20 < int(stream.meta["memory_total"]) <= 128 << 20
+    assert stream.counts[0] >= 6 and stream.counts[1] == 0
+
+
+def test_q35_without_a_screen(boot: Boot) -> None:
+    assert_good(boot(QUICK, SMALL, "--", "-vga", "none"), 2)
+
+
+def test_without_serial_port(boot: Boot) -> None:
+    run = boot(QUICK, SMALL, "--", "-serial", "none")
+    assert run.status == 0, run
+
+
+def test_without_serial_port_a_failure_is_a_status(boot: Boot) -> None:
+    assert boot("run=nul", "--", "-serial", "none").status == 3
+
+
+def test_cpus_limits_the_cpus(boot: Boot) -> None:
+    run = boot("run=null", "cpus=2", "--cpus", "4")
+    assert run.status == 0, run
+    assert (run.meta["cpu_count"], run.meta["cpus_up"]) == ("4", "2")
+
+
+def with_scenario(tmp_path_factory: pytest.TempPathFactory, name: str) -> list[str]:
+    """QEMU arguments for a stick with one scenario of these tests on it."""
+    image = tmp_path_factory.mktemp("stick") / "stick.img"
+    machine.make_image(image, {f"pagelab/scenarios/{name}.scn": machine.SCENARIOS / f"{name}.scn"})
+    return machine.drive(image)
+
+
+def test_8_cpus_and_memory_above_4_gib(boot: Boot, tmp_path_factory: pytest.TempPathFactory
+                                       ) -> None:
+    """q35 has 2 GiB below 4 GiB: a region of 4 GiB cannot do without what lies above."""
+    run = boot("run=null,high-memory", "--cpus", "8", "--memory", "6G", "--",
+               *with_scenario(tmp_path_factory, "high-memory"))
+    assert run.status == 0, run
+    assert run.stream().counts == (2, 0, 0)
+    assert run.meta["cpus_up"] == "8"
+    assert 5.9 * GIB < int(run.meta["memory_total"]) <= 6 * GIB
+
+
+def test_16_cpus_and_16_gib(boot: Boot) -> None:
+    run = boot("run=null", "--cpus", "16", "--memory", "16G")
+    assert run.status == 0, run
+    assert run.meta["cpus_up"] == "16"
+    assert 15.9 * GIB < int(run.meta["memory_total"]) <= 16 * GIB
+
+
+@pytest.mark.slow
+def test_parent_of_1_gib_forks_on_3_gib(boot: Boot, tmp_path_factory: pytest.TempPathFactory
+                                        ) -> None:
+    run = boot("run=fork-1g", "--memory", "3G", "--", *with_scenario(tmp_path_factory, "fork-1g"))
+    assert run.status == 0, run
+    assert run.stream().counts == (1, 0, 0)
+    assert run.median("fork.latency") > 0

@@ -1,0 +1,81 @@
+"""The menu, driven over the serial port as a person at a terminal would."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import machine
+import pexpect
+import pytest
+
+MENU_SECONDS = 90
+RUN_SECONDS = 120
+# The menu redraws only what changes: look for words, not for lines.
+ENTER = "\r"
+
+
+@pytest.fixture
+def out(tmp_path: Path) -> Path:
+    return tmp_path / "run"
+
+
+@pytest.fixture
+def menu(tmp_path: Path, out: Path) -> Iterator[pexpect.spawn]:
+    """`tools/pagelab run menu=on` in a terminal, with the user's files on a stick, at the menu."""
+    image = tmp_path / "stick.img"
+    machine.make_image(image, {f"pagelab/scenarios/{name}.scn": machine.SCENARIOS / f"{name}.scn"
+                               for name in ("hello", "broken")})
+    process = pexpect.spawn(
+        str(machine.PAGELAB), ["run", "menu=on", "timeout=0", "--out", str(out), "--",
+                               *machine.drive(image)],
+        timeout=MENU_SECONDS, encoding="utf-8", codec_errors="replace", dimensions=(25, 80),
+        env=os.environ | {"TERM": "vt100"})
+    process.expect("a laboratory for virtual memory")
+    yield process
+    process.close(force=True)
+
+
+def finish(menu: pexpect.spawn) -> int:
+    menu.expect(pexpect.EOF, timeout=RUN_SECONDS)
+    menu.wait()
+    return menu.exitstatus
+
+
+def names(out: Path) -> list[str]:
+    console = (out / "console.log").read_text(errors="replace")
+    return [result.name for result in machine.strict.read(console).results]
+
+
+def test_lists_and_runs_the_users_scenario(menu: pexpect.spawn, out: Path) -> None:
+    menu.expect("hello")
+    menu.send("n")  # none ticked: Enter runs the current one
+    menu.send("j" * 2)
+    menu.expect("from the boot volume")
+    menu.send(ENTER)
+    assert finish(menu) == 0
+    assert len(names(out)) == 1
+
+
+def test_broken_scenario_shows_its_error(menu: pexpect.spawn, out: Path) -> None:
+    menu.expect(r"BROKEN broken\.scn:3:12")
+    menu.send("q")
+
+
+def test_edits_parameters(menu: pexpect.spawn, out: Path) -> None:
+    menu.expect("Enter run")
+    menu.send("e")
+    menu.expect("Parameters>")
+    menu.send(" run=hello hello.pages=2 seed=77" + ENTER)
+    menu.expect("Enter runs 1 scenario")
+    menu.send(ENTER)
+    assert finish(menu) == 0
+    assert names(out) == ["hello"]
+    run = machine.Booted(0, out, "", "")
+    assert run.meta["seed"] == "77"
+    assert run.median("hello.write", pages=2) > 0
+
+
+def test_timeout_runs_the_default(tmp_path: Path, out: Path) -> None:
+    run = machine.boot(out, "menu=on", "timeout=2", "run=null")
+    assert run.status == 0, run
+    assert names(out) == ["null"]
