@@ -1,6 +1,6 @@
-"""Reads a run's serial stream as strictly as results/README.md allows, and raises `Violation` at the
-first thing that is not as promised. Shares no code with tools/pagelab on purpose:
-a misunderstanding must not hide itself."""
+"""Reads a run's serial stream as strictly as results/README.md allows, and raises `Violation` at
+the first thing that is not as promised. Shares no code with tools/pagelab on purpose: a
+misunderstanding must not hide itself."""
 
 import csv
 import re
@@ -213,7 +213,8 @@ class Reader:
         results = self.stream.results
         found = (sum(r.ok and not r.skipped for r in results), sum(not r.ok for r in results),
                  sum(r.skipped for r in results))
-        demand(found == self.stream.counts, f"{found} counted, the end line says {self.stream.counts}")
+        demand(found == self.stream.counts,
+               f"{found} counted, the end line says {self.stream.counts}")
         if "meta" in self.stream.rows:
             demand(META_KEYS <= set(self.stream.meta),
                    f"meta lacks {META_KEYS - set(self.stream.meta)}")
