@@ -7,6 +7,7 @@ from pathlib import Path
 import machine
 import pexpect
 import pytest
+import strict
 
 MENU_SECONDS = 90
 RUN_SECONDS = 120
@@ -38,12 +39,12 @@ def menu(tmp_path: Path, out: Path) -> Iterator[pexpect.spawn]:
 def finish(menu: pexpect.spawn) -> int:
     menu.expect(pexpect.EOF, timeout=RUN_SECONDS)
     menu.wait()
-    return menu.exitstatus
+    return int(menu.exitstatus)
 
 
 def names(out: Path) -> list[str]:
     console = (out / "console.log").read_text(errors="replace")
-    return [result.name for result in machine.strict.read(console).results]
+    return [result.name for result in strict.read(console).results]
 
 
 def test_lists_and_runs_the_users_scenario(menu: pexpect.spawn, out: Path) -> None:

@@ -19,7 +19,7 @@ def probe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A QEMU for the probe; it notes each start in `starts`."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setattr(kvm, "PROBE_SECONDS", 1)
-    monkeypatch.setattr(kvm.os, "access", lambda path, mode: True)
+    monkeypatch.setattr("os.access", lambda path, mode: True)
     return tmp_path / "qemu"
 
 
@@ -54,7 +54,7 @@ def test_kvm_probe_with_a_damaged_cache(probe: Path) -> None:
 
 
 def test_kvm_without_device(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kvm.os, "access", lambda path, mode: False)
+    monkeypatch.setattr("os.access", lambda path, mode: False)
     assert kvm.works(str(tmp_path / "none"), []) is False
 
 

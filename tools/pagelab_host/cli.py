@@ -155,7 +155,7 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
 def main(arguments: list[str]) -> int:
     try:
         options = _parse(arguments)
-        return options.command(options)
+        return int(options.command(options))
     except PagelabError as error:
         print(f"pagelab: {error}", file=sys.stderr)
         return EXIT_USAGE

@@ -26,7 +26,7 @@ class SerialPort:
 
     def __init__(self, device: str, baud: int) -> None:
         try:
-            import serial
+            import serial  # type: ignore[import]
         except ImportError:
             raise PagelabError("reading a serial port needs pyserial: install the package "
                                "'python3-serial' (`make deps`)") from None
