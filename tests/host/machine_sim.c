@@ -409,7 +409,7 @@ const char *sim_console_text(void)
 
 void machine_describe_cpu(void)
 {
-    log_panic_line("CPU %u, root %#llx", machine_cpu()->index,
+    log_panic_line("CPU %u, root 0x%llx", machine_cpu()->index,
                    machine.states ? (unsigned long long)this_state()->root.value : 0ull);
     machine_backtrace();
 }
@@ -429,6 +429,7 @@ void machine_backtrace(void)
 
 int sim_in_child(void (*function)(void *argument), void *argument, char *output, size_t size_bytes)
 {
+    static const int deadly[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL};
     int pipes[2];
     fflush(stdout);
     if (pipe(pipes) != 0)
@@ -440,6 +441,9 @@ int sim_in_child(void (*function)(void *argument), void *argument, char *output,
         dup2(pipes[1], STDERR_FILENO);
         close(pipes[0]);
         sim_console_collect(NULL, 0);
+        machine.cpu_count = 1; /* fork() takes no other thread along */
+        for (size_t i = 0; i < ARRAY_COUNT(deadly); i++)
+            signal(deadly[i], SIG_DFL); /* cmocka would go on with the next test */
         function(argument);
         fflush(stdout);
         _exit(0);

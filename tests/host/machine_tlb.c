@@ -103,7 +103,7 @@ void sim_tlb_flush_all(struct sim_tlb *tlb)
 static entry_t *entry_at(phys_t table, uint64_t address, unsigned level)
 {
     if (!sim_is_ram(table))
-        panic("page tables: the level-%u table of %#llx is at %#llx, which is not memory", level,
+        panic("page tables: the level-%u table of 0x%llx is at 0x%llx, which is not memory", level,
               (unsigned long long)address, (unsigned long long)table.value);
     return (entry_t *)machine_phys_to_virt(table) + machine_table_index(address, level);
 }
@@ -118,7 +118,7 @@ static void check_reserved(entry_t entry, uint64_t address, unsigned level)
         reserved =
             (machine_level_size(level) - 1) & ENTRY_ADDRESS_MASK & ~(1ull << LARGE_ALIGN_BIT);
     if ((entry & reserved) != 0)
-        panic("page tables: the level-%u entry of %#llx has reserved bits set: %#llx", level,
+        panic("page tables: the level-%u entry of 0x%llx has reserved bits set: 0x%llx", level,
               (unsigned long long)address, (unsigned long long)entry);
 }
 
