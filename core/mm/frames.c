@@ -272,10 +272,9 @@ static uint64_t find_run(uint64_t page_count, uint64_t align_frames, uint64_t en
         if (length == page_count)
             return first;
         /* What ends the run is taken: the next candidate ends there. Empty words are skipped. */
-        uint64_t blocker = last - length;
-        while (blocker >= 64 && frames.level[0][blocker >> 6] == 0)
-            blocker = (blocker & ~63ull) - 1;
-        end = blocker;
+        end = last - length;
+        while (end != 0 && frames.level[0][(end - 1) >> 6] == 0)
+            end = (end - 1) & ~63ull;
     }
     return UINT64_MAX;
 }
