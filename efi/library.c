@@ -7,9 +7,10 @@
 
 #define DIRECTORY "\\pagelab\\scenarios"
 #define SUFFIX ".scn"
-/* What a scenario's checked form needs, as a multiple of its text, and a floor for short ones. */
+/* What checked scenarios need, as a multiple of their text, within limits. */
 #define ARENA_PER_TEXT 64
 #define ARENA_MIN (4 * MIB)
+#define ARENA_MAX (32 * MIB)
 
 struct collector {
     struct library *library;
@@ -119,6 +120,7 @@ static EFI_STATUS check_all(struct library *library)
     struct arena arena;
     void *memory = NULL;
     size_t arena_bytes = ARENA_MIN + text_bytes * ARENA_PER_TEXT;
+    arena_bytes = arena_bytes < ARENA_MAX ? arena_bytes : ARENA_MAX;
     EFI_STATUS status = firmware_allocate(arena_bytes, 1, &memory);
     for (; EFI_ERROR(status) && arena_bytes > ARENA_MIN; arena_bytes /= 2)
         status = firmware_allocate(arena_bytes / 2, 1, &memory);

@@ -6,7 +6,7 @@
  *   details of the current scenario, or help
  *   rule
  *   boot parameters
- *   error or note
+ *   error or note: two lines
  *   what Enter and the clock will do
  *   keys */
 #include "efi/menu_draw.h"
@@ -16,9 +16,9 @@
 #include "efi/notes.h"
 
 #define TITLE_ROWS 2
-#define BOTTOM_ROWS 4
+#define BOTTOM_ROWS 5
 #define RULE_ROWS 2
-#define DETAIL_ROWS 7
+#define DETAIL_ROWS 6
 #define DETAIL_ROWS_SMALL 2
 #define SMALL_ROWS 22
 #define NAME_WIDTH 18
@@ -128,7 +128,8 @@ static void draw_list(struct menu *menu)
 }
 
 /* Prints text over several rows, broken at blanks; returns the row behind it. */
-static unsigned draw_wrapped(struct menu *menu, unsigned row, unsigned end, struct text text)
+static unsigned draw_wrapped(struct menu *menu, unsigned row, unsigned end, enum screen_style style,
+                             struct text text)
 {
     size_t width = menu->screen.columns - 4;
     for (; text.size > 0 && row < end; row++) {
@@ -139,7 +140,7 @@ static unsigned draw_wrapped(struct menu *menu, unsigned row, unsigned end, stru
                 length--;
             length = length > 0 ? length : width;
         }
-        screen_print(&menu->screen, row, 2, STYLE_NORMAL, "%.*s", (int)length, text.data);
+        screen_print(&menu->screen, row, 2, style, "%.*s", (int)length, text.data);
         text = text_trim((struct text){text.data + length, text.size - length});
     }
     return row;
@@ -183,7 +184,7 @@ static void draw_good_details(struct menu *menu, unsigned row, unsigned end,
 {
     char tags[LINE_MAX];
     (void)join_tags(scenario, tags, sizeof(tags));
-    row = draw_wrapped(menu, row, end, scenario->description);
+    row = draw_wrapped(menu, row, end, STYLE_NORMAL, scenario->description);
     bool built_in = menu->choice->library->files[menu->current].origin == SCENARIO_BUILT_IN;
     if (row < end)
         screen_print(&menu->screen, row++, 2, STYLE_DIM, "%s; tags: %s",
@@ -215,7 +216,9 @@ static void draw_broken_details(struct menu *menu, unsigned row, unsigned end,
 {
     char lines[3 * LINE_MAX];
     (void)scenario_format_error(scenario, 0, lines, sizeof(lines));
-    row = draw_lines(menu, row, end, STYLE_ERROR, text_of(lines));
+    struct text rest = text_of(lines);
+    row = draw_wrapped(menu, row, end, STYLE_ERROR, text_cut(&rest, '\n'));
+    row = draw_lines(menu, row, end, STYLE_NORMAL, rest);
     if (scenario->error_count > 1 && row < end)
         screen_print(&menu->screen, row++, 2, STYLE_NORMAL, "and %zu more errors",
                      scenario->error_count - 1);
@@ -231,9 +234,8 @@ static void draw_help(struct menu *menu, unsigned row, unsigned end)
         "Up, Down, PgUp, PgDn, Home, End move; so do K and J.\n"
         "E edits the boot parameters: cpus=2 check=deep fork-cow.pages=256,4096\n"
         "In the editor Enter accepts, Esc leaves everything as it was.\n"
-        "Parameters may also stand in \\pagelab\\pagelab.cfg or the load options.\n"
-        "Results go to the serial port: log lines, KTAP, CSV. No key is needed then.\n"
-        "Q goes back to the firmware without running anything.";
+        "They may also stand in \\pagelab\\pagelab.cfg or the load options.\n"
+        "Results go to the serial port. Q goes back to the firmware, nothing runs.";
     (void)draw_lines(menu, row, end, STYLE_NORMAL, text_of(help));
 }
 
@@ -279,16 +281,15 @@ static void draw_editor(struct menu *menu, unsigned row)
     screen_paint(&menu->screen, row, column + (unsigned)(editor->cursor - first), 1, STYLE_CURRENT);
 }
 
-static void draw_message(struct menu *menu, unsigned row)
+static void draw_message(struct menu *menu, unsigned row, unsigned end)
 {
     const char *error =
         menu->mode == MENU_EDITOR ? menu->editor_error.text : menu->choice->error.text;
     struct text notes = notes_text();
-    struct text note = text_cut(&notes, '\n');
     if (error[0] != '\0')
-        screen_print(&menu->screen, row, 1, STYLE_ERROR, "Error: %s", error);
-    else if (note.size > 0)
-        screen_print(&menu->screen, row, 1, STYLE_NOTICE, "Note: %.*s", TEXT_ARGS(note));
+        (void)draw_wrapped(menu, row, end, STYLE_ERROR, text_of(error));
+    else
+        (void)draw_wrapped(menu, row, end, STYLE_NOTICE, text_cut(&notes, '\n'));
 }
 
 static void draw_state(struct menu *menu, unsigned row)
@@ -319,10 +320,10 @@ void menu_draw(struct menu *menu)
     draw_list(menu);
     draw_details(menu);
     if (menu->mode == MENU_EDITOR)
-        draw_editor(menu, row_up(screen, 4));
+        draw_editor(menu, row_up(screen, 5));
     else
-        draw_parameters(menu, row_up(screen, 4));
-    draw_message(menu, row_up(screen, 3));
+        draw_parameters(menu, row_up(screen, 5));
+    draw_message(menu, row_up(screen, 4), row_up(screen, 2));
     draw_state(menu, row_up(screen, 2));
     screen_print(screen, row_up(screen, 1), 0, STYLE_BAR,
                  " Up/Down move  Space tick  A all  N none  E edit  Enter run  ? help  Q quit");
