@@ -6,6 +6,7 @@
 #include "x86_64/descriptors.h"
 #include "x86_64/features.h"
 #include "x86_64/instructions.h"
+#include "x86_64/paging.h"
 
 #define BASE_X2 (1ull << 10)
 #define BASE_ENABLE (1ull << 11)
@@ -33,6 +34,7 @@ enum apic_register {
 #define LVT_MASKED (1u << 16)
 #define SPURIOUS_ENABLE (1u << 8)
 #define COMMAND_PENDING (1u << 12)
+#define COMMAND_ALL_OTHERS (3u << 18)
 #define COMMAND_WAIT_MAX 1000000u
 #define DIVIDE_BY_128 0xau
 
@@ -102,6 +104,21 @@ static bool has_wide_ids(void)
             return true;
     }
     return count > CPU_MAX;
+}
+
+void apic_reset_others(const struct boot_info *boot)
+{
+    uint64_t base = features_have(FEATURE_APIC) ? msr_read(MSR_APIC_BASE) : 0;
+    if ((base & BASE_ENABLE) == 0)
+        return;
+    uint32_t command = APIC_DELIVER_INIT | APIC_LEVEL_ASSERT | COMMAND_ALL_OTHERS;
+    if ((base & BASE_X2) != 0) {
+        msr_write(MSR_X2APIC + APIC_COMMAND, command);
+        return;
+    }
+    volatile uint32_t *early = paging_map_early(boot, phys(base & ENTRY_ADDRESS_MASK));
+    if (early != NULL)
+        early[APIC_COMMAND * 4] = command;
 }
 
 result_t apic_init(const struct machine_services *services)

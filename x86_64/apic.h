@@ -2,6 +2,7 @@
 #ifndef X86_64_APIC_H
 #define X86_64_APIC_H
 
+#include "core/boot_info.h"
 #include "core/machine.h"
 
 /* Low word of the interrupt command register, beside the vector. */
@@ -14,6 +15,9 @@
 /* Chooses xAPIC or x2APIC (where firmware left that on, or ids are beyond 8 bits), maps and enables it
  * on this CPU, and masks all other sources. ENOTSUP without a local APIC, ENOMEM. Logs the reason. */
 result_t apic_init(const struct machine_services *services);
+/* Sends INIT to all other CPUs, whatever they do: they wait for a start-up interrupt then. Before
+ * apic_init(), on the loader's page tables. */
+void apic_reset_others(const struct boot_info *boot);
 /* The same mode on a further CPU. */
 void apic_init_cpu(void);
 /* Can this id be reached? */

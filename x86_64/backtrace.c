@@ -6,9 +6,14 @@
 
 #include "core/log.h"
 #include "core/machine.h"
+#include "x86_64/access.h"
+#include "x86_64/cpu_local.h"
 #include "x86_64/paging.h"
+#include "x86_64/trap.h"
 
 #define BACKTRACE_MAX 32
+/* From the stack pointer at the call of a page fault's handler to where the fault came from. */
+#define FAULT_SAVED_RIP 72
 #define SYMBOL_NAME_MAX 128
 
 /* ELF-64 object file format, "Symbol Table". */
@@ -20,6 +25,9 @@ struct elf_symbol {
     uint64_t value;
     uint64_t size;
 };
+
+/* link.ld */
+extern const char text_start[], text_end[];
 
 #define ELF_TYPE_NONE 0
 #define ELF_TYPE_FUNCTION 2
@@ -81,19 +89,79 @@ static void print_call(unsigned number, uint64_t address, bool is_return)
                        SYMBOL_NAME_MAX, name, (unsigned long long)(offset + is_return));
 }
 
-void backtrace_print(uint64_t address, uint64_t frame_pointer)
+static bool is_within(uint64_t address, const void *start, const void *end)
 {
+    return address >= (uint64_t)start && address < (uint64_t)end;
+}
+
+/* Does a near call stand before it (E8, or FF with an operand of 1, 2, 5 or 6 bytes)? */
+static bool is_return_address(uint64_t address)
+{
+    uint8_t code[7];
+    if (!is_within(address, text_start, text_end) ||
+        !paging_read(address - sizeof(code), code, sizeof(code)))
+        return false;
+    return code[2] == 0xe8 || code[5] == 0xff || code[4] == 0xff || code[1] == 0xff ||
+           code[0] == 0xff;
+}
+
+/* Where the code went on that an exception or interrupt interrupted, and its frame pointer; the entry
+ * in trap.asm was called back by `frame`. False when it was an ordinary call. */
+static bool find_interrupted(const uint64_t frame[2], uint64_t frame_pointer, uint64_t *rip,
+                             uint64_t *rbp)
+{
+    if (is_within(frame[1], fault_entries_start, fault_entries_end)) {
+        *rbp = frame[0];
+        return paging_read(frame_pointer + 16 + FAULT_SAVED_RIP, rip, sizeof(*rip));
+    }
+    struct trap_frame trap;
+    if (!is_within(frame[1], trap_entries_start, trap_entries_end) ||
+        !paging_read(frame_pointer + 16, &trap, sizeof(trap)))
+        return false;
+    *rip = trap.rip;
+    *rbp = trap.rbp;
+    return true;
+}
+
+/* A run keeps its caller's registers where run_enter_* (access.asm) pushed them. */
+static bool find_caller_of_run(uint64_t rip, uint64_t *caller, uint64_t *rbp)
+{
+    uint64_t pushed[9]; /* run, flags, r15 to r12, rbx, rbp, return address */
+    if (rip >= MACHINE_KERNEL_LOW && !is_within(rip, kernel_loops_start, kernel_loops_end))
+        return false;
+    if (!paging_read(cpu_local()->tss.rsp[0], pushed, sizeof(pushed)))
+        return false;
+    *rbp = pushed[7];
+    *caller = pushed[8];
+    return true;
+}
+
+void backtrace_print(uint64_t address, uint64_t frame_pointer, uint64_t stack_pointer)
+{
+    uint64_t caller;
+    unsigned number = 0;
     log_panic_line("backtrace:");
-    print_call(0, address, false);
-    for (unsigned i = 1; i < BACKTRACE_MAX; i++) {
+    print_call(number++, address, false);
+    if (stack_pointer % 8 == 0 && stack_pointer >= MACHINE_KERNEL_LOW &&
+        paging_read(stack_pointer, &caller, sizeof(caller)) && is_return_address(caller))
+        print_call(number++, caller, true);
+    while (number < BACKTRACE_MAX) {
         uint64_t frame[2]; /* the caller's frame pointer, the return address */
+        uint64_t next, interrupted;
         if (frame_pointer % 8 != 0 || frame_pointer < MACHINE_KERNEL_LOW ||
-            !paging_read(frame_pointer, frame, sizeof(frame)) || frame[1] < BOOT_CORE_BASE)
+            !paging_read(frame_pointer, frame, sizeof(frame)) ||
+            !is_within(frame[1], text_start, text_end))
             return;
-        print_call(i, frame[1], true);
-        if (frame[0] <= frame_pointer)
+        print_call(number++, frame[1], true);
+        next = frame[0];
+        if (find_interrupted(frame, frame_pointer, &interrupted, &next)) {
+            print_call(number++, interrupted, false);
+            if (find_caller_of_run(interrupted, &caller, &next))
+                print_call(number++, caller, true);
+        }
+        if (next <= frame_pointer)
             return;
-        frame_pointer = frame[0];
+        frame_pointer = next;
     }
 }
 
@@ -101,5 +169,5 @@ void machine_backtrace(void)
 {
     uint64_t here;
     __asm__("leaq 0(%%rip), %0" : "=r"(here));
-    backtrace_print(here, (uint64_t)__builtin_frame_address(0));
+    backtrace_print(here, (uint64_t)__builtin_frame_address(0), 0);
 }

@@ -14,6 +14,7 @@
 
 #define MEASURE_US 20000
 #define TURNS_MAX 20000000u
+#define MOMENT_TRIES 8
 /* Before the frequency is known it is taken to be more than any CPU's, so that clocks run late and
  * corrected time is never earlier than what was shown. */
 #define UNKNOWN_HZ 10000000000ull
@@ -89,22 +90,41 @@ struct counter_clock {
     uint64_t hz;
 };
 
+/* Both clocks at one moment: of a few readings the one that took least, since a virtual CPU may be
+ * held up between two instructions. */
+struct moment {
+    uint64_t count;
+    ticks_t ticks;
+};
+
+static struct moment moment(const struct counter_clock *clock)
+{
+    struct moment best = {};
+    ticks_t least = UINT64_MAX;
+    for (unsigned i = 0; i < MOMENT_TRIES; i++) {
+        ticks_t before = machine_ticks();
+        uint64_t count = clock->read();
+        ticks_t took = machine_ticks() - before;
+        if (took < least) {
+            least = took;
+            best = (struct moment){count, before + took / 2};
+        }
+    }
+    return best;
+}
+
 static uint64_t measure(const struct counter_clock *clock)
 {
     uint64_t wanted = clock->hz * MEASURE_US / 1000000;
+    struct moment first = moment(clock);
     uint64_t counted = 0;
-    uint64_t first = clock->read();
-    ticks_t begin = machine_ticks();
-    uint64_t last = first;
     for (unsigned turn = 0; counted < wanted; turn++) {
-        uint64_t now = clock->read();
-        counted += (now - last) & clock->mask;
-        last = now;
+        counted = (clock->read() - first.count) & clock->mask;
         if (turn == TURNS_MAX || (counted == 0 && turn == TURNS_MAX / 100))
             return 0;
     }
-    ticks_t ticks = machine_ticks() - begin;
-    return scale(ticks, counted, clock->hz);
+    struct moment last = moment(clock);
+    return scale(last.ticks - first.ticks, (last.count - first.count) & clock->mask, clock->hz);
 }
 
 static volatile uint64_t *hpet;

@@ -80,6 +80,7 @@ static const struct feature_place places[FEATURE_COUNT] = {
 
 unsigned machine_levels;
 uint8_t features_smap;
+uint8_t features_no_execute;
 static bool present[FEATURE_COUNT];
 
 static bool detect(const struct feature_place *place)
@@ -112,6 +113,7 @@ void features_detect(void)
     for (unsigned i = 0; i < FEATURE_COUNT; i++)
         present[i] = detect(&places[i]);
     features_smap = present[FEATURE_SMAP];
+    features_no_execute = present[FEATURE_NX];
     machine_levels = (cr4_read() & CR4_LA57) != 0 ? 5 : 4;
 }
 
@@ -119,7 +121,7 @@ void features_apply(void)
 {
     enable_no_execute();
     msr_write(MSR_PAT, PAT_WANTED);
-    msr_write(MSR_EFER, EFER_SCE | EFER_LME | EFER_LMA | (present[FEATURE_NX] ? EFER_NXE : 0));
+    msr_write(MSR_EFER, EFER_SCE | EFER_LME | EFER_LMA | (features_no_execute ? EFER_NXE : 0));
     cr0_write(CR0_WANTED);
     cr4_write(CR4_DE | CR4_PAE | CR4_MCE | CR4_OSFXSR | CR4_OSXMMEXCPT | (cr4_read() & CR4_LA57) |
               (present[FEATURE_PGE] ? CR4_PGE : 0) | (present[FEATURE_UMIP] ? CR4_UMIP : 0) |

@@ -36,8 +36,10 @@ struct control_state {
     uint64_t cr0, cr4, efer, pat, star, lstar, syscall_mask;
 };
 
-/* For assembly: is SMAP on? Immutable after features_detect(). */
+/* For assembly and for what must be quick: is SMAP on, are there no-execute pages? Immutable after
+ * features_detect(). */
 extern uint8_t features_smap;
+extern uint8_t features_no_execute;
 
 /* Once, on the first CPU. */
 void features_detect(void);

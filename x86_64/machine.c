@@ -32,6 +32,7 @@ void machine_init_early(const struct boot_info *boot)
     cpu_local_init(0, cpuid(1, 0).ebx >> 24); /* corrected when the APIC can be asked */
     cpu_local_load(0);
     features_apply();
+    smp_reset_others(boot);
     access_set_image(boot->core_image.start);
     backtrace_init(boot);
 }
@@ -45,11 +46,11 @@ result_t machine_init(const struct boot_info *boot, const struct machine_service
     if (result != OK)
         return result;
     cpu_locals[0].apic_id = apic_id();
+    smp_init(boot, &services);
     result = clock_init(&services);
     if (result != OK)
         return result;
     timer_init();
-    smp_init(boot, &services);
     power_init(boot, &services);
     machine_irq_restore(X86_FLAG_INTERRUPT);
     return OK;

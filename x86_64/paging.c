@@ -15,7 +15,7 @@ extern const char machine_check_stack_bottom[], machine_check_stack_top[];
 
 void machine_load_root(phys_t root)
 {
-    if (!features_have(FEATURE_NX))
+    if (UNLIKELY(!features_no_execute))
         panic(
             "this CPU has no no-execute pages, or firmware keeps them off: look for 'NX', 'XD' or "
             "'Execute Disable' in its setup");
@@ -96,4 +96,24 @@ bool paging_read(uint64_t address, void *to, size_t size_bytes)
         return false;
     memcpy(to, (const void *)address, size_bytes);
     return true;
+}
+
+/* Where nothing of the loader is: the first address that the core will give to devices. */
+#define EARLY_ADDRESS 0xffffc00000000000ull
+
+volatile void *paging_map_early(const struct boot_info *boot, phys_t page)
+{
+    static entry_t tables[4][MACHINE_TABLE_ENTRIES] __attribute__((aligned(4096)));
+    uint64_t image = boot->core_image.start - BOOT_CORE_BASE;
+    entry_t *table = machine_phys_to_virt(machine_root());
+    for (unsigned level = machine_levels; level > 1; level--) {
+        entry_t *entry = &table[machine_table_index(EARLY_ADDRESS, level)];
+        if (entry_is_present(*entry))
+            return NULL;
+        table = tables[level - 2];
+        *entry = entry_table(phys((uint64_t)table + image), ENTRY_TABLE_BITS);
+    }
+    entry_t bits = ENTRY_WRITE | ENTRY_UNCACHED | (features_no_execute ? ENTRY_NO_EXEC : 0);
+    table[machine_table_index(EARLY_ADDRESS, 1)] = entry_page(page, bits, 1);
+    return (volatile void *)EARLY_ADDRESS;
 }

@@ -16,7 +16,7 @@
 #define FIRMWARE_STACK_SIZE 65536
 #define RANGES_MAX 64
 /* Device memory that firmware may want; larger windows (PCI's) are not worth their page tables. */
-#define MMIO_SIZE_MAX (16 * MIB)
+#define MMIO_SIZE_MAX GIB
 
 #define QEMU_EXIT_PORT 0xf4
 #define QEMU_EXIT_STATUS 0x10

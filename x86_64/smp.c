@@ -1,10 +1,12 @@
 /* Starting the other CPUs and giving them work.
  *
- * Concepts: CPUs start one after the other, by INIT and start-up interrupts, through a page below 1 MiB
- * (trampoline.asm). The page names the one CPU that is expected; it must claim that word before it uses
- * anything, and the first CPU withdraws it when time is up: exactly one of the two succeeds, so a CPU
- * that comes late halts in the page, which is why the page stays reserved for ever. A CPU that claimed
- * and then went silent gets INIT again and its stacks are written off.
+ * Concepts: all other CPUs are reset by INIT as soon as the core runs, since firmware may have left them
+ * spinning, which costs a virtual machine dearly (64 CPUs on two cores: eight seconds). They start one
+ * after the other, by start-up interrupts, through a page below 1 MiB (trampoline.asm). The page names
+ * the one CPU that is expected; it must claim that word before it uses anything, and the first CPU
+ * withdraws it when time is up: exactly one of the two succeeds, so a CPU that comes late halts in the
+ * page, which is why the page stays reserved for ever. A CPU that claimed and then went silent gets
+ * INIT again and its stacks are written off.
  * Nobody spins: the first CPU halts until the new one interrupts it or the alarm goes off. */
 #include "x86_64/smp.h"
 
@@ -62,13 +64,47 @@ static struct {
     uint32_t online;              /* set by a CPU that has started, reset before the next */
     uint32_t count;               /* CPUs up */
     uint32_t present;
+    uint32_t others[CPU_MAX]; /* their APIC ids */
+    uint32_t other_count;
+    uint64_t reset_us; /* when they were */
     uint32_t stopping;
 } smp = {.count = 1, .present = 1};
+
+static void reset_cpu(uint32_t id)
+{
+    apic_send(id, APIC_DELIVER_INIT | APIC_LEVEL_TRIGGERED | APIC_LEVEL_ASSERT);
+}
+
+/* All CPUs but this one. */
+static void find_others(void)
+{
+    static uint32_t ids[CPU_MAX];
+    unsigned found = acpi_find_cpus(ids, CPU_MAX);
+    uint32_t mine = apic_id();
+    smp.present = found > 0 ? found : 1;
+    if (found > CPU_MAX)
+        log_error("this machine has %u CPUs; PageLab uses at most %u", found, CPU_MAX);
+    for (unsigned i = 0; i < found && i < CPU_MAX; i++) {
+        if (ids[i] == mine)
+            continue;
+        if (apic_can_reach(ids[i]))
+            smp.others[smp.other_count++] = ids[i];
+        else
+            log_error("the CPU with APIC id %u cannot be reached without x2APIC: left out", ids[i]);
+    }
+}
 
 void smp_init(const struct boot_info *boot, const struct machine_services *services)
 {
     smp.trampoline = boot->trampoline;
     smp.services = services;
+    find_others();
+}
+
+void smp_reset_others(const struct boot_info *boot)
+{
+    apic_reset_others(boot);
+    smp.reset_us = machine_microseconds();
 }
 
 unsigned machine_cpu_count(void)
@@ -115,7 +151,8 @@ static void work_loop(struct cpu_local *local)
 
 /* --- starting ---------------------------------------------------------------------------------------- */
 
-bool smp_create_stacks(unsigned index)
+/* A stack and the interrupt stacks; false when there is no memory. */
+static bool create_stacks(unsigned index)
 {
     struct cpu_local *local = &cpu_locals[index];
     for (unsigned i = 0; i < IST_END - 1; i++) {
@@ -161,11 +198,6 @@ static bool withdraw(uint32_t id)
 {
     return __atomic_compare_exchange_n(&smp.data->expected, &id, SMP_NOBODY, false,
                                        __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
-}
-
-static void reset_cpu(uint32_t id)
-{
-    apic_send(id, APIC_DELIVER_INIT | APIC_LEVEL_TRIGGERED | APIC_LEVEL_ASSERT);
 }
 
 /* Brings the CPU up with that index; false when it did not come. */
@@ -242,35 +274,18 @@ static bool check_cpu(unsigned index)
     return false;
 }
 
-/* The ids of all CPUs but this one, at most CPU_MAX - 1. */
-static unsigned find_others(uint32_t *ids)
-{
-    unsigned found = acpi_find_cpus(ids, CPU_MAX);
-    uint32_t mine = apic_id();
-    unsigned count = 0;
-    smp.present = found > 0 ? found : 1;
-    if (found > CPU_MAX)
-        log_error("this machine has %u CPUs; PageLab uses at most %u", found, CPU_MAX);
-    for (unsigned i = 0; i < found && i < CPU_MAX; i++) {
-        if (ids[i] != mine)
-            ids[count++] = ids[i];
-    }
-    return count;
-}
-
-static void start_all(const uint32_t *ids, unsigned count, unsigned limit)
+static void start_all(unsigned limit)
 {
     static const uint32_t never;
-    for (unsigned i = 0; i < count; i++)
-        reset_cpu(ids[i]);
-    (void)timer_wait_for(&never, 1, INIT_WAIT_US);
+    while (machine_microseconds() - smp.reset_us < INIT_WAIT_US)
+        (void)timer_wait_for(&never, 1, INIT_WAIT_US);
 
-    for (unsigned i = 0; i < count && smp.count < limit; i++) {
-        if (!smp_create_stacks(smp.count)) {
+    for (unsigned i = 0; i < smp.other_count && smp.count < limit; i++) {
+        if (!create_stacks(smp.count)) {
             log_error("no memory for the stacks of CPU %u: no further CPU is started", smp.count);
             return;
         }
-        if (!start_cpu(ids[i], smp.count))
+        if (!start_cpu(smp.others[i], smp.count))
             continue;
         smp.count++; /* so that the check can give it work */
         if (!check_cpu(smp.count - 1))
@@ -280,11 +295,9 @@ static void start_all(const uint32_t *ids, unsigned count, unsigned limit)
 
 void machine_start_cpus(unsigned limit)
 {
-    static uint32_t ids[CPU_MAX];
-    unsigned count = find_others(ids);
     if (limit > CPU_MAX)
         limit = CPU_MAX;
-    if (count == 0 || limit <= 1)
+    if (smp.other_count == 0 || limit <= 1)
         return;
     if (smp.trampoline == 0 || smp.trampoline >= TRAMPOLINE_MAX) {
         log_error("firmware left no page below 1 MiB: only one CPU is used");
@@ -298,7 +311,7 @@ void machine_start_cpus(unsigned limit)
     }
     smp.root = machine_root();
     prepare_page(root);
-    start_all(ids, count, limit);
+    start_all(limit);
     smp.services->identity_root_destroy(root);
 }
 

@@ -136,8 +136,12 @@ global %1
     jmp fault_strange
 %endmacro
 
+global fault_entries_start
+global fault_entries_end
+fault_entries_start:
 define_fault_entry fault_entry, 0
 define_fault_entry fault_entry_smap, 1
+fault_entries_end:
 
 ; rax: enum fault_outcome
 fault_refused:
@@ -271,6 +275,9 @@ run_exit:
 
 ; Behind the error code (0 where the CPU gives none) and the vector.
 align 16
+global trap_entries_start
+global trap_entries_end
+trap_entries_start:
 trap_common:
     cld
     test byte [rsp + 24], 3
@@ -312,6 +319,8 @@ trap_paranoid:
     pop_registers
     add rsp, 16
     iretq
+
+trap_entries_end:
 
 ; Does the CPU push an error code with this exception?
 %define HAS_ERROR(v) ((v) == 8 || ((v) >= 10 && (v) <= 14) || (v) == 17 || (v) == 21 || (v) == 29 || (v) == 30)

@@ -160,7 +160,7 @@ static void dump(const void *context)
                        (unsigned long long)registers[i + 3].value);
     dump_control();
     dump_code(f->rip);
-    backtrace_print(f->rip, f->rbp);
+    backtrace_print(f->rip, f->rbp, f->rsp);
 }
 
 [[gnu::noreturn]] static void die(const struct trap_frame *frame)

@@ -27,6 +27,10 @@ void fault_entry_gate(void);
 void fault_entry_trap(void);
 void fault_entry_trap_smap(void);
 
+/* The code of all entries, for backtraces: those of page faults, and the complete ones. */
+extern const uint8_t fault_entries_start[], fault_entries_end[];
+extern const uint8_t trap_entries_start[], trap_entries_end[];
+
 /* Called by trap.asm. It may change the frame; what stands there is then returned to. */
 void trap_dispatch(struct trap_frame *frame);
 /* The handler of an empty trap. */
