@@ -8,7 +8,6 @@ static const char *const rank_names[RANK_COUNT] = {
     [RANK_OBJECT] = "object",
     [RANK_PAGE_DIRECTORY] = "page directory",
     [RANK_HEAP] = "heap",
-    [RANK_FRAME_CACHE] = "frame cache",
     [RANK_FRAMES] = "frames",
     [RANK_REPORT] = "report",
 };

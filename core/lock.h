@@ -18,7 +18,6 @@ enum lock_rank {
     RANK_OBJECT,
     RANK_PAGE_DIRECTORY,
     RANK_HEAP,
-    RANK_FRAME_CACHE,
     RANK_FRAMES,
     RANK_REPORT,
     RANK_COUNT,

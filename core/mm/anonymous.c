@@ -75,8 +75,7 @@ void anonymous_set_phase(struct object *object, uint16_t phase)
 /* Does the leaf's index equal the table's for this region? */
 static const void *shown_as(const struct region *region, const struct leaf *leaf)
 {
-    bool in_phase = ((region->first_slot ^ (region->node.base >> PAGE_SHIFT)) % LEAF_SLOTS) == 0;
-    return in_phase ? (const void *)leaf : TABLE_MIXED;
+    return LIKELY(region->in_phase) ? (const void *)leaf : TABLE_MIXED;
 }
 
 static entry_t entry_for(const struct region *region, phys_t page, bool writable)
@@ -85,7 +84,7 @@ static entry_t entry_for(const struct region *region, phys_t page, bool writable
     return entry_page(page, writable ? bits : entry_without_write(bits), 1);
 }
 
-static struct fault_result fault_read(struct anonymous *anonymous, struct region *region,
+static inline struct fault_result fault_read(struct anonymous *anonymous, struct region *region,
                                       uint64_t address)
     REQUIRES(anonymous->object.lock)
 {
@@ -162,7 +161,7 @@ static void flush_regained(const struct region *region)
 }
 
 /* A frame with the content that a write to this slot needs. */
-static result_t new_page(struct anonymous *anonymous, uint64_t data, phys_t *page)
+static inline result_t new_page(struct anonymous *anonymous, uint64_t data, phys_t *page)
 {
     bool promised = data != 0 || anonymous->committed;
     if ((promised ? frames_take_promised(page) : frames_take(FRAME_DATA, page)) != OK)
@@ -176,67 +175,100 @@ static result_t new_page(struct anonymous *anonymous, uint64_t data, phys_t *pag
     return OK;
 }
 
-/* Makes the slot's page ours alone. *event says how; `resident` when it already was. */
-static result_t own_page(struct anonymous *anonymous, struct region *region, uint64_t slot,
-                         struct leaf **leaf, enum counter *event)
+/* The leaf is missing or shared. NULL: no memory. */
+__attribute__((noinline)) static struct leaf *make_own_leaf(struct anonymous *anonymous,
+                                                            struct region *region, uint64_t slot)
     REQUIRES(anonymous->object.lock)
 {
+    struct leaf *leaf;
     struct leaf *before;
-    if (slot_table_own_leaf(&anonymous->table, slot, leaf, &before) != OK)
-        return ENOMEM;
-    if (UNLIKELY(before != NULL))
-        follow_copied_leaf(&anonymous->object, region, slot, before, *leaf);
+    if (slot_table_own_leaf(&anonymous->table, slot, &leaf, &before) != OK)
+        return NULL;
+    if (before)
+        follow_copied_leaf(&anonymous->object, region, slot, before, leaf);
+    return leaf;
+}
 
-    uint64_t data = (*leaf)->slots[slot % LEAF_SLOTS];
+/* Makes the slot's page ours alone and returns its leaf; NULL: no memory. *event says how; `resident`
+ * when it already was. */
+__attribute__((always_inline)) static inline struct leaf *
+own_page(struct anonymous *anonymous, struct region *region, uint64_t slot, enum counter *event)
+    REQUIRES(anonymous->object.lock)
+{
+    struct leaf *leaf = slot_table_leaf(&anonymous->table, slot);
+    if (UNLIKELY(!leaf || leaf_is_shared(leaf)) &&
+        !(leaf = make_own_leaf(anonymous, region, slot)))
+        return NULL;
+
+    uint64_t data = leaf->slots[slot % LEAF_SLOTS];
     if (data != 0 && !frame_is_shared(slot_frame(data))) {
         *event = COUNTER_FAULT_RESIDENT;
-        return OK;
+        return leaf;
     }
     phys_t page;
     if (new_page(anonymous, data, &page) != OK)
-        return ENOMEM;
-    slot_table_put(&anonymous->table, *leaf, slot, page);
+        return NULL;
+    slot_table_put(&anonymous->table, leaf, slot, page);
     *event = data == 0 ? COUNTER_FAULT_ANON : COUNTER_FAULT_COW_COPY;
-    return OK;
+    return leaf;
 }
 
-static struct fault_result fault_write(struct anonymous *anonymous, struct region *region,
-                                       uint64_t address) REQUIRES(anonymous->object.lock)
+/* The page was ours alone already: why did the write fault? */
+static enum counter event_of_owned(const struct anonymous *anonymous, entry_t before)
+{
+    if (entry_is_writable(before))
+        return COUNTER_FAULT_SPURIOUS;
+    return entry_is_present(before) || anonymous->forked ? COUNTER_FAULT_COW_REUSE
+                                                         : COUNTER_FAULT_RESIDENT;
+}
+
+/* True if the access is possible now: the whole table has become writable, this entry with it. */
+__attribute__((noinline)) static bool write_regained(struct region *region,
+                                                     struct table_place *place, const void *shown)
+{
+    bool regained = regain_write(place, shown);
+    if (regained)
+        flush_regained(region);
+    return regained && entry_is_writable(*place->entry);
+}
+
+static void flush_replaced(uint64_t address)
+{
+    struct cpu *cpu = machine_cpu();
+    machine_flush_page(virt(address));
+    cpu->counters[COUNTER_TLB_PAGE]++;
+    cpu->counters[COUNTER_TLB_LOCAL]++;
+}
+
+static inline struct fault_result fault_write(struct anonymous *anonymous, struct region *region,
+                                              uint64_t address)
+    REQUIRES(anonymous->object.lock)
 {
     struct table_place place;
-    struct leaf *leaf;
     enum counter event;
     uint64_t slot = region_slot(region, address);
-    if (page_directory_reserve(&region->space->directory, address, &place) != OK)
+    if (UNLIKELY(page_directory_reserve(&region->space->directory, address, &place) != OK))
         return out_of_memory();
-    if (own_page(anonymous, region, slot, &leaf, &event) != OK) {
+    struct leaf *leaf = own_page(anonymous, region, slot, &event);
+    if (UNLIKELY(!leaf)) {
         page_directory_prune(&region->space->directory, address);
         return out_of_memory();
     }
 
     const void *shown = shown_as(region, leaf);
     entry_t before = *place.entry;
-    if (UNLIKELY(!entry_is_writable(*place.upper)) && regain_write(&place, shown)) {
-        flush_regained(region);
-        if (event == COUNTER_FAULT_RESIDENT && entry_is_writable(before))
-            return resolved(COUNTER_FAULT_COW_REUSE);
-    }
-    if (event == COUNTER_FAULT_RESIDENT && entry_is_writable(*place.entry))
-        return resolved(COUNTER_FAULT_SPURIOUS);
+    if (UNLIKELY(!entry_is_writable(*place.upper)) && write_regained(region, &place, shown) &&
+        event == COUNTER_FAULT_RESIDENT)
+        return resolved(COUNTER_FAULT_COW_REUSE);
+    if (event == COUNTER_FAULT_RESIDENT)
+        event = event_of_owned(anonymous, *place.entry);
+    else
+        object_unmap_slot_elsewhere(&anonymous->object, slot, region);
 
     phys_t page = slot_phys(leaf->slots[slot % LEAF_SLOTS]);
     page_directory_set(&place, entry_for(region, page, true), shown);
-    if (entry_is_present(before)) {
-        machine_flush_page(virt(address));
-        machine_cpu()->counters[COUNTER_TLB_PAGE]++;
-        machine_cpu()->counters[COUNTER_TLB_LOCAL]++;
-    }
-    if (event == COUNTER_FAULT_RESIDENT) {
-        if (entry_is_present(before) || anonymous->forked)
-            event = COUNTER_FAULT_COW_REUSE;
-    } else {
-        object_unmap_slot_elsewhere(&anonymous->object, slot, region);
-    }
+    if (UNLIKELY(entry_is_present(before)))
+        flush_replaced(address);
     return resolved(event);
 }
 
@@ -272,8 +304,9 @@ static result_t anonymous_page(struct object *object, struct region *region, uin
     result_t result = OK;
     if (use == PAGE_FOR_WRITING) {
         enum counter event;
-        result = own_page(anonymous, region, slot, &leaf, &event);
-        if (result == OK && event != COUNTER_FAULT_RESIDENT) {
+        leaf = own_page(anonymous, region, slot, &event);
+        result = leaf ? OK : ENOMEM;
+        if (leaf && event != COUNTER_FAULT_RESIDENT) {
             unmap_page(region, address);
             object_unmap_slot_elsewhere(object, slot, region);
         }
@@ -340,13 +373,9 @@ static result_t own_edge(struct anonymous *anonymous, struct region *region, uin
     REQUIRES(anonymous->object.lock)
 {
     struct leaf *leaf = slot_table_leaf(&anonymous->table, slot);
-    struct leaf *before;
     if (!leaf || !leaf_is_shared(leaf))
         return OK;
-    if (slot_table_own_leaf(&anonymous->table, slot, &leaf, &before) != OK)
-        return ENOMEM;
-    follow_copied_leaf(&anonymous->object, region, slot, before, leaf);
-    return OK;
+    return make_own_leaf(anonymous, region, slot) ? OK : ENOMEM;
 }
 
 static result_t anonymous_prepare_discard(struct object *object, struct region *region,

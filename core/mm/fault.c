@@ -9,12 +9,13 @@ static enum fault_outcome denied(struct cpu *cpu, enum fault_outcome outcome)
     return outcome;
 }
 
-static unsigned right_needed(unsigned access)
-{
-    if ((access & ACCESS_WRITE) != 0)
-        return PROT_WRITE;
-    return (access & ACCESS_EXEC) != 0 ? PROT_EXEC : PROT_READ;
-}
+/* By ACCESS_WRITE and ACCESS_EXEC. */
+static const uint8_t right_needed[4] = {
+    [ACCESS_READ] = PROT_READ,
+    [ACCESS_WRITE] = PROT_WRITE,
+    [ACCESS_EXEC] = PROT_EXEC,
+    [ACCESS_WRITE | ACCESS_EXEC] = PROT_WRITE,
+};
 
 enum fault_outcome space_fault(uint64_t address, unsigned access)
 {
@@ -27,7 +28,7 @@ enum fault_outcome space_fault(uint64_t address, unsigned access)
     struct region *region = region_of_node(region_tree_find(&space->tree, address));
     if (UNLIKELY(!region || !region->object || region->going))
         return denied(cpu, FAULT_SEGV);
-    if (UNLIKELY((region->prot & right_needed(access)) == 0))
+    if (UNLIKELY((region->prot & right_needed[access & 3]) == 0))
         return denied(cpu, FAULT_PROT);
 
     struct fault_result result =

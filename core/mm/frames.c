@@ -81,73 +81,114 @@ bool frames_inject_strikes(void)
     return true;
 }
 
-/* Moves what a CPU has at hand into the bitmap, down to `keep` frames. */
-static void cache_spill(struct frame_cache *cache, uint32_t keep) REQUIRES(cache->lock)
+static inline void hand_out(struct frame *frame, enum frame_kind kind, uint8_t flags)
 {
-    lock_acquire(&frames.lock);
-    while (cache->count > keep) {
-        uint32_t number = cache->numbers[--cache->count];
-        bitmap_set(number >> 6, 1ull << (number & 63));
-    }
-    lock_release(&frames.lock);
-}
-
-/* Takes up to a word of frames out of the bitmap. False when it has none. */
-static bool cache_refill(struct frame_cache *cache) REQUIRES(cache->lock)
-{
-    lock_acquire(&frames.lock);
-    if (frames.level[frames.levels - 1][0] == 0) {
-        lock_release(&frames.lock);
-        return false;
-    }
-    uint64_t word = bitmap_highest_word();
-    uint64_t mask = frames.level[0][word];
-    bitmap_clear(word, mask);
-    lock_release(&frames.lock);
-
-    /* Ascending into the stack, so that the highest is taken first. */
-    for (; mask != 0; mask &= mask - 1)
-        cache->numbers[cache->count++] = (uint32_t)(word << 6 | (unsigned)__builtin_ctzll(mask));
-    return true;
-}
-
-void frames_drain_caches(void)
-{
-    for (unsigned cpu = 0; cpu < CPU_MAX; cpu++) {
-        struct frame_cache *cache = &mm_cpus[cpu].cache;
-        if (cache->count == 0)
-            continue;
-        lock_acquire(&cache->lock);
-        cache_spill(cache, 0);
-        lock_release(&cache->lock);
-    }
-}
-
-/* A free frame exists by count: it is in this cache, in the bitmap, or in another CPU's cache. */
-static struct frame *take_counted(void)
-{
-    struct frame_cache *cache = &machine_cpu()->mm->cache;
-    lock_acquire(&cache->lock);
-    while (UNLIKELY(cache->count == 0) && !cache_refill(cache)) {
-        lock_release(&cache->lock);
-        frames_drain_caches();
-        lock_acquire(&cache->lock);
-    }
-    uint32_t number = cache->numbers[--cache->count];
-    lock_release(&cache->lock);
-    return &frames.entries[number];
-}
-
-static phys_t hand_out(struct frame *frame, enum frame_kind kind, uint8_t flags)
-{
-    DEBUG_ASSERT(frame->kind == FRAME_FREE);
     frame->references = 1;
     frame->kind = (uint8_t)kind;
     frame->flags = flags;
     frame->live = 0;
     frame->shows = NULL;
-    count(COUNTER_PAGE_ALLOC, 1);
-    return frame_phys(frame);
+}
+
+/* Owns the numbers until count is stored; 0: there are none, or another CPU owns them. */
+static inline uint32_t cache_claim(struct frame_cache *cache)
+{
+    return __atomic_exchange_n(&cache->count, 0, __ATOMIC_ACQUIRE);
+}
+
+static inline void cache_release(struct frame_cache *cache, uint32_t count_now)
+{
+    __atomic_store_n(&cache->count, count_now, __ATOMIC_RELEASE);
+}
+
+/* Moves claimed frames into the bitmap, down to `keep`. */
+static void cache_spill(struct frame_cache *cache, uint32_t claimed, uint32_t keep)
+    REQUIRES(frames.lock)
+{
+    while (claimed > keep) {
+        uint32_t number = cache->numbers[--claimed];
+        DEBUG_ASSERT(frames.entries[number].kind == FRAME_FREE);
+        bitmap_set(number >> 6, 1ull << (number & 63));
+    }
+}
+
+static void drain_caches_locked(void) REQUIRES(frames.lock)
+{
+    for (unsigned cpu = 0; cpu < CPU_MAX; cpu++) {
+        if (__atomic_load_n(&mm_cpus[cpu].cache.count, __ATOMIC_RELAXED) != 0)
+            cache_spill(&mm_cpus[cpu].cache, cache_claim(&mm_cpus[cpu].cache), 0);
+    }
+}
+
+void frames_drain_caches(void)
+{
+    lock_acquire(&frames.lock);
+    drain_caches_locked();
+    lock_release(&frames.lock);
+}
+
+/* Puts a word's free frames into a cache that is ours and empty, ascending, so that the highest is
+ * taken first. */
+static uint32_t cache_fill(struct frame_cache *cache, uint64_t word, uint64_t mask)
+{
+    uint32_t first = (uint32_t)(word << 6);
+    uint32_t filled = 0;
+    if (mask == UINT64_MAX) {
+        for (; filled < 64; filled += 4) {
+            cache->numbers[filled] = first + filled;
+            cache->numbers[filled + 1] = first + filled + 1;
+            cache->numbers[filled + 2] = first + filled + 2;
+            cache->numbers[filled + 3] = first + filled + 3;
+        }
+        return filled;
+    }
+    for (; mask != 0; mask &= mask - 1)
+        cache->numbers[filled++] = first | (unsigned)__builtin_ctzll(mask);
+    return filled;
+}
+
+/* Our cache is empty, or being emptied. By count there is a free frame: in the bitmap, or in another
+ * CPU's cache. Returns how many are claimed now. */
+__attribute__((noinline)) static uint32_t cache_refill(struct frame_cache *cache)
+{
+    lock_acquire(&frames.lock);
+    while (frames.level[frames.levels - 1][0] == 0)
+        drain_caches_locked();
+    uint64_t word = bitmap_highest_word();
+    uint64_t mask = frames.level[0][word];
+    bitmap_clear(word, mask);
+    uint32_t filled = cache_fill(cache, word, mask);
+    lock_release(&frames.lock);
+    return filled;
+}
+
+/* Takes a frame that counts have made sure of. */
+__attribute__((always_inline)) static inline struct frame *take_counted(enum frame_kind kind,
+                                                                        uint8_t flags)
+{
+    struct cpu *cpu = machine_cpu();
+    struct frame_cache *cache = &cpu->mm->cache;
+    uint32_t claimed = cache_claim(cache);
+    if (UNLIKELY(claimed == 0))
+        claimed = cache_refill(cache);
+    struct frame *frame = &frames.entries[cache->numbers[--claimed]];
+    cache_release(cache, claimed);
+    hand_out(frame, kind, flags);
+    cpu->counters[COUNTER_PAGE_ALLOC]++;
+    return frame;
+}
+
+/* The cache is full, empty or being emptied: makes room, and keeps what is left to us. */
+__attribute__((noinline)) static uint32_t cache_make_room(struct frame_cache *cache,
+                                                          uint32_t claimed)
+{
+    lock_acquire(&frames.lock);
+    if (claimed == FRAME_CACHE_MAX) {
+        cache_spill(cache, claimed, FRAME_CACHE_MAX / 2);
+        claimed = FRAME_CACHE_MAX / 2;
+    }
+    lock_release(&frames.lock);
+    return claimed;
 }
 
 result_t frames_take_uninjected(enum frame_kind kind, phys_t *frame)
@@ -156,7 +197,7 @@ result_t frames_take_uninjected(enum frame_kind kind, phys_t *frame)
         __atomic_fetch_add(&frames.unpromised, 1, __ATOMIC_RELAXED);
         return ENOMEM;
     }
-    *frame = hand_out(take_counted(), kind, 0);
+    *frame = frame_phys(take_counted(kind, 0));
     return OK;
 }
 
@@ -169,7 +210,7 @@ result_t frames_take_promised(phys_t *frame)
 {
     if (injected_failure())
         return ENOMEM;
-    *frame = hand_out(take_counted(), FRAME_DATA, FRAME_COMMITTED);
+    *frame = frame_phys(take_counted(FRAME_DATA, FRAME_COMMITTED));
     count(COUNTER_COMMIT_USED, 1);
     return OK;
 }
@@ -188,11 +229,11 @@ void frames_give(phys_t at)
     count(COUNTER_PAGE_FREE, 1);
 
     struct frame_cache *cache = &machine_cpu()->mm->cache;
-    lock_acquire(&cache->lock);
-    if (UNLIKELY(cache->count == FRAME_CACHE_MAX))
-        cache_spill(cache, FRAME_CACHE_MAX / 2);
-    cache->numbers[cache->count++] = (uint32_t)(at.value >> PAGE_SHIFT);
-    lock_release(&cache->lock);
+    uint32_t claimed = cache_claim(cache);
+    if (UNLIKELY(claimed == FRAME_CACHE_MAX || claimed == 0))
+        claimed = cache_make_room(cache, claimed);
+    cache->numbers[claimed] = (uint32_t)(at.value >> PAGE_SHIFT);
+    cache_release(cache, claimed + 1);
     __atomic_fetch_add(&frames.unpromised, 1, __ATOMIC_RELAXED);
 }
 
@@ -308,8 +349,8 @@ result_t frames_take_run(enum frame_kind kind, uint64_t page_count, uint64_t ali
     if (end > frames.count)
         end = frames.count;
 
-    frames_drain_caches();
     lock_acquire(&frames.lock);
+    drain_caches_locked();
     uint64_t found = find_run(page_count, align_frames, end);
     if (found != UINT64_MAX)
         clear_run(found, page_count);
@@ -320,7 +361,8 @@ result_t frames_take_run(enum frame_kind kind, uint64_t page_count, uint64_t ali
     }
 
     for (uint64_t i = 0; i < page_count; i++)
-        (void)hand_out(&frames.entries[found + i], kind, 0);
+        hand_out(&frames.entries[found + i], kind, 0);
+    count(COUNTER_PAGE_ALLOC, wanted);
     *first = phys(found << PAGE_SHIFT);
     return OK;
 }
@@ -414,10 +456,8 @@ result_t frames_init(const struct boot_info *boot)
     size_t range_count;
     const struct boot_memory_range *map = memory_map(boot, &range_count);
     lock_init(&frames.lock, RANK_FRAMES, "frames");
-    for (unsigned cpu = 0; cpu < CPU_MAX; cpu++) {
-        lock_init(&mm_cpus[cpu].cache.lock, RANK_FRAME_CACHE, "frame cache");
+    for (unsigned cpu = 0; cpu < CPU_MAX; cpu++)
         cpus[cpu].mm = &mm_cpus[cpu];
-    }
 
     for (size_t i = 0; i < range_count; i++) {
         if (kind_of_memory(map[i].kind) == FRAME_NO_RAM)

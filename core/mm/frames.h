@@ -9,7 +9,7 @@
  * taken from a promise and still in use) are counters.
  * Invariants: an entry's kind says its one use; references counts what its kind says; a free frame
  * stands once, in the bitmap or in one CPU's cache. Frame 0 and what firmware keeps are never free.
- * Locking: cache, then the bitmap's lock; callers may hold any lock of a lower rank. */
+ * Locking: the bitmap has a lock; callers may hold any lock of a lower rank. */
 #ifndef CORE_MM_FRAMES_H
 #define CORE_MM_FRAMES_H
 
@@ -61,10 +61,11 @@ _Static_assert(sizeof(struct frame) == 32, "the database costs 32 bytes a frame"
 
 #define FRAME_CACHE_MAX 128
 
-/* Locking: its lock; used by its own CPU, drained by others when frames run out. */
+/* A few free frames at hand. `count` is the lock as well: who exchanges it for 0 owns the numbers until
+ * it stores the new count. Its own CPU takes and gives; when frames run out elsewhere others empty it,
+ * under the bitmap's lock. Finding 0 (empty, or being emptied) leads to the bitmap, under that lock. */
 struct frame_cache {
-    struct lock lock;
-    uint32_t count;
+    uint32_t count; /* atomic */
     uint32_t numbers[FRAME_CACHE_MAX];
 };
 

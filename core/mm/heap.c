@@ -20,15 +20,6 @@ void heap_init(void)
     }
 }
 
-/* For constant sizes the compiler folds this away. */
-static struct heap_class *class_of(uint64_t size_bytes)
-{
-    unsigned i = 0;
-    while (class_sizes[i] < size_bytes)
-        i++;
-    return &heap.classes[i];
-}
-
 static uint32_t number_of(const struct frame *slab)
 {
     return (uint32_t)(slab - frames.entries);
@@ -54,7 +45,7 @@ static void list_unlink(uint32_t *head, struct frame *slab)
 }
 
 /* Makes a slab with all objects free. NULL: no frame. */
-static struct frame *slab_create(struct heap_class *class) REQUIRES(heap.lock)
+__attribute__((noinline)) static struct frame *slab_create(struct heap_class *class) REQUIRES(heap.lock)
 {
     phys_t page;
     if (frames_take_uninjected(FRAME_HEAP, &page) != OK)
@@ -74,44 +65,41 @@ static struct frame *slab_create(struct heap_class *class) REQUIRES(heap.lock)
     return slab;
 }
 
-void *heap_alloc(uint64_t size_bytes)
+/* The slab's last free object was taken, or its first came back. */
+__attribute__((noinline)) static void move_slab(uint32_t *from, uint32_t *to, struct frame *slab) REQUIRES(heap.lock)
+{
+    list_unlink(from, slab);
+    list_push(to, slab);
+}
+
+void *heap_class_alloc(struct heap_class *class)
 {
     if (injected_failure())
         return NULL;
-    struct heap_class *class = class_of(size_bytes);
     lock_acquire(&heap.lock);
-    struct frame *slab;
-    if (LIKELY(class->available != SLAB_NONE))
-        slab = &frames.entries[class->available];
-    else if (!(slab = slab_create(class))) {
+    struct frame *slab = &frames.entries[class->available];
+    if (UNLIKELY(class->available == SLAB_NONE) && !(slab = slab_create(class))) {
         lock_release(&heap.lock);
         return NULL;
     }
     void **object = slab->slab.free;
     slab->slab.free = *object;
     slab->live++;
-    if (!slab->slab.free) {
-        list_unlink(&class->available, slab);
-        list_push(&class->full, slab);
-    }
     class->live_count++;
+    if (UNLIKELY(!slab->slab.free))
+        move_slab(&class->available, &class->full, slab);
     lock_release(&heap.lock);
     machine_cpu()->counters[COUNTER_HEAP_ALLOC]++;
     return object;
 }
 
-void heap_free(void *object, uint64_t size_bytes)
+void heap_class_free(struct heap_class *class, void *object)
 {
-    if (!object)
-        return;
-    struct heap_class *class = class_of(size_bytes);
     struct frame *slab = frame_of_virt(object);
     DEBUG_ASSERT(slab->kind == FRAME_HEAP && slab->live > 0);
     lock_acquire(&heap.lock);
-    if (!slab->slab.free) {
-        list_unlink(&class->full, slab);
-        list_push(&class->available, slab);
-    }
+    if (UNLIKELY(!slab->slab.free))
+        move_slab(&class->full, &class->available, slab);
     *(void **)object = slab->slab.free;
     slab->slab.free = object;
     slab->live--;

@@ -32,10 +32,31 @@ extern struct heap heap;
 
 void heap_init(void);
 
+void *heap_class_alloc(struct heap_class *class);
+void heap_class_free(struct heap_class *class, void *object);
+
+/* Folds to a constant where the size is one. */
+static inline struct heap_class *heap_class_of(uint64_t size_bytes)
+{
+    if (size_bytes <= 128)
+        return &heap.classes[size_bytes <= 64 ? size_bytes > 32 : 2 + (size_bytes > 96)];
+    if (size_bytes <= 256)
+        return &heap.classes[4 + (size_bytes > 192)];
+    return &heap.classes[6 + (size_bytes > 512) + (size_bytes > 1024)];
+}
+
 /* Not cleared; at most HEAP_OBJECT_MAX bytes, aligned to 16. NULL: no memory. O(1). */
-void *heap_alloc(uint64_t size_bytes);
-/* size_bytes as it was asked for. object may be NULL. O(1). */
-void heap_free(void *object, uint64_t size_bytes);
+static inline void *heap_alloc(uint64_t size_bytes)
+{
+    return heap_class_alloc(heap_class_of(size_bytes));
+}
+
+/* size_bytes as it was asked for. O(1). */
+static inline void heap_free(void *object, uint64_t size_bytes)
+{
+    heap_class_free(heap_class_of(size_bytes), object);
+}
+
 /* Gives empty slabs back. O(slabs that have free objects). */
 void heap_trim(void);
 /* Objects in use, of all classes. */

@@ -8,9 +8,9 @@
 #include "core/mm/page_directory.h"
 #include "core/mm/region_tree.h"
 
-/* The kernel's dynamic range: stacks, devices. */
+/* The kernel's dynamic range: stacks, devices. 512 GiB: one root entry that every space shares. */
 #define KERNEL_RANGE_LOW 0xffffc00000000000ull
-#define KERNEL_RANGE_HIGH 0xffffd00000000000ull
+#define KERNEL_RANGE_HIGH 0xffffc08000000000ull
 #define KERNEL_ROOT_SLOTS_MAX 256
 
 struct mm {

@@ -43,10 +43,9 @@ static void unmap_slot_in(struct region *region, uint64_t slot)
     tlb_gather_flush(&gather, region->space);
 }
 
-void object_unmap_slot_elsewhere(struct object *object, uint64_t slot, const struct region *region)
+void object_unmap_slot_everywhere_but(struct object *object, uint64_t slot,
+                                      const struct region *region)
 {
-    if (object->exclusive)
-        return;
     for (struct list_node *link = object->regions.next; link != &object->regions;
          link = link->next) {
         if (region_of_link(link) != region)

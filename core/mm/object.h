@@ -88,8 +88,15 @@ void object_detach(struct object *object, struct region *region);
 
 /* Removes the entries that show a slot in every region but `region`, and flushes. O(regions of the
  * object), O(1) for an exclusive one. */
-void object_unmap_slot_elsewhere(struct object *object, uint64_t slot, const struct region *region)
-    REQUIRES(object->lock);
+void object_unmap_slot_everywhere_but(struct object *object, uint64_t slot,
+                                      const struct region *region) REQUIRES(object->lock);
+
+static inline void object_unmap_slot_elsewhere(struct object *object, uint64_t slot,
+                                               const struct region *region) REQUIRES(object->lock)
+{
+    if (!object->exclusive)
+        object_unmap_slot_everywhere_but(object, slot, region);
+}
 
 static inline struct region *region_of_link(struct list_node *link)
 {

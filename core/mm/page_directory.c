@@ -93,23 +93,6 @@ void page_directory_fini(struct page_directory *directory)
 
 /* --- single entries -------------------------------------------------------------------------------------- */
 
-bool page_directory_find(const struct page_directory *directory, uint64_t address,
-                         struct table_place *place)
-{
-    entry_t *table = table_at(directory->root);
-    for (unsigned level = machine_levels;; level--) {
-        entry_t *entry = &table[machine_table_index(address, level)];
-        if (!entry_is_present(*entry))
-            return false;
-        table = table_at(entry_phys(*entry));
-        if (level == 2) {
-            place->upper = entry;
-            place->entry = &table[machine_table_index(address, 1)];
-            return true;
-        }
-    }
-}
-
 static result_t add_table(struct page_directory *directory, entry_t *entry)
 {
     phys_t table;
@@ -123,8 +106,8 @@ static result_t add_table(struct page_directory *directory, entry_t *entry)
     return OK;
 }
 
-result_t page_directory_reserve(struct page_directory *directory, uint64_t address,
-                                struct table_place *place)
+result_t page_directory_add_tables(struct page_directory *directory, uint64_t address,
+                                   struct table_place *place)
 {
     entry_t *table = table_at(directory->root);
     for (unsigned level = machine_levels;; level--) {
@@ -185,9 +168,9 @@ void page_directory_settle(struct table_place *place)
     *place->upper = entry_with_write(*place->upper);
 }
 
-/* The table shows another leaf than before. */
-static void change_shown_leaf(struct table_place *place, struct frame *table, const void *leaf)
+void page_directory_change_shown(struct table_place *place, const void *leaf)
 {
+    struct frame *table = table_frame(place);
     if (!table->shows) {
         table->shows = leaf;
         return;
@@ -195,15 +178,6 @@ static void change_shown_leaf(struct table_place *place, struct frame *table, co
     if (!entry_is_writable(*place->upper))
         page_directory_settle(place);
     table->shows = TABLE_MIXED;
-}
-
-void page_directory_set(struct table_place *place, entry_t entry, const void *leaf)
-{
-    struct frame *table = table_frame(place);
-    if (leaf && UNLIKELY(table->shows != leaf))
-        change_shown_leaf(place, table, leaf);
-    table->live = (uint16_t)(table->live + !entry_is_present(*place->entry));
-    *place->entry = entry;
 }
 
 /* --- ranges ------------------------------------------------------------------------------------------------ */
@@ -229,7 +203,7 @@ static entry_t *find_upper(const struct page_directory *directory, uint64_t *add
     return NULL;
 }
 
-bool table_walk_next(struct table_walk *walk)
+bool table_walk_search(struct table_walk *walk)
 {
     while (walk->next < walk->end) {
         if (walk->upper && (walk->next & (GIB - 1)) != 0)

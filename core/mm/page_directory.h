@@ -42,12 +42,45 @@ result_t page_directory_init(struct page_directory *directory);
  * not be loaded anywhere. Also fit for a directory that failed half-way. */
 void page_directory_fini(struct page_directory *directory);
 
-/* The entry's place; false when there is no table. O(levels). */
-bool page_directory_find(const struct page_directory *directory, uint64_t address,
-                         struct table_place *place);
+/* The table that an entry points to; NULL when it is absent. */
+static inline entry_t *table_below(const entry_t *entry)
+{
+    return LIKELY(entry_is_present(*entry)) ? machine_phys_to_virt(entry_phys(*entry)) : NULL;
+}
+
+/* The entry's place; false when there is no table. O(levels), unrolled: every fault comes here. */
+static inline bool page_directory_find(const struct page_directory *directory, uint64_t address,
+                                       struct table_place *place)
+{
+    entry_t *table = machine_phys_to_virt(directory->root);
+    if (UNLIKELY(machine_levels == 5))
+        table = table_below(&table[machine_table_index(address, 5)]);
+    if (LIKELY(table != NULL))
+        table = table_below(&table[machine_table_index(address, 4)]);
+    if (UNLIKELY(!table))
+        return false;
+    table = table_below(&table[machine_table_index(address, 3)]);
+    if (UNLIKELY(!table))
+        return false;
+    place->upper = &table[machine_table_index(address, 2)];
+    table = table_below(place->upper);
+    place->entry = table + machine_table_index(address, 1);
+    return table != NULL;
+}
+
 /* Makes the tables that are missing. ENOMEM: nothing changed. O(levels). */
-result_t page_directory_reserve(struct page_directory *directory, uint64_t address,
-                                struct table_place *place);
+result_t page_directory_add_tables(struct page_directory *directory, uint64_t address,
+                                   struct table_place *place);
+
+/* The entry's place, with tables made if they are missing. ENOMEM: nothing changed. O(levels). */
+static inline result_t page_directory_reserve(struct page_directory *directory, uint64_t address,
+                                              struct table_place *place)
+{
+    if (LIKELY(page_directory_find(directory, address, place)))
+        return OK;
+    return page_directory_add_tables(directory, address, place);
+}
+
 /* Frees the tables above an address that are empty; for a reserve that was not used. */
 void page_directory_prune(struct page_directory *directory, uint64_t address);
 
@@ -56,9 +89,18 @@ static inline struct frame *table_frame(const struct table_place *place)
     return frame_of(entry_phys(*place->upper));
 }
 
+void page_directory_change_shown(struct table_place *place, const void *leaf);
+
 /* Writes an entry. leaf: whose data it shows; NULL for the zero page; TABLE_MIXED when its index is
  * not the leaf's. A previous translation is the caller's to flush. */
-void page_directory_set(struct table_place *place, entry_t entry, const void *leaf);
+static inline void page_directory_set(struct table_place *place, entry_t entry, const void *leaf)
+{
+    struct frame *table = table_frame(place);
+    if (leaf && UNLIKELY(table->shows != leaf))
+        page_directory_change_shown(place, leaf);
+    table->live = (uint16_t)(table->live + !entry_is_present(*place->entry));
+    *place->entry = entry;
+}
 
 /* Takes W from all entries of a table and gives it back to the upper one. */
 void page_directory_settle(struct table_place *place);
@@ -89,8 +131,21 @@ static inline struct table_walk table_walk(const struct page_directory *director
     return (struct table_walk){.directory = directory, .base = base, .end = end, .next = base};
 }
 
+bool table_walk_search(struct table_walk *walk);
+
 /* False at the end. O(1) amortised inside 1 GiB, O(levels) for each absent stretch. */
-bool table_walk_next(struct table_walk *walk);
+static inline bool table_walk_next(struct table_walk *walk)
+{
+    /* Most often the next table hangs on the next entry. */
+    if (LIKELY(walk->upper != NULL && walk->next < walk->end && (walk->next & (GIB - 1)) != 0) &&
+        LIKELY(entry_is_present(walk->upper[1]))) {
+        walk->upper++;
+        walk->table_base = walk->next;
+        walk->next += TABLE_BYTES;
+        return true;
+    }
+    return table_walk_search(walk);
+}
 
 /* The part of the table that lies in the range: indices first..last-1. */
 static inline unsigned table_walk_first(const struct table_walk *walk)

@@ -3,6 +3,7 @@
 
 #include "core/mm/heap.h"
 #include "core/mm/object.h"
+#include "core/mm/slots.h"
 #include "core/mm/space.h"
 
 static uint64_t bits_of(unsigned prot)
@@ -38,6 +39,7 @@ void region_show(struct region *region, struct object *object, uint64_t first_sl
 {
     region->object = object;
     region->first_slot = first_slot;
+    region->in_phase = ((first_slot ^ (region->node.base >> PAGE_SHIFT)) % LEAF_SLOTS) == 0;
     object_attach(object, region);
 }
 

@@ -28,6 +28,7 @@ struct region {
     uint64_t entry_bits; /* page-table bits that the rights give, ENTRY_WRITE included */
     uint8_t prot;        /* enum prot, or-ed */
     bool going;          /* being removed: a fault on it is segv */
+    bool in_phase;       /* slot and address are equal modulo 512: a leaf and a table coincide */
 };
 
 /* An unplaced region without an object. NULL: no memory. */

@@ -2,7 +2,6 @@
 #include "core/mm/region_tree.h"
 
 #include "core/check.h"
-#include "core/machine.h"
 
 static void count_visits(uint64_t visits)
 {
@@ -15,23 +14,6 @@ void region_tree_init(struct region_tree *tree, uint64_t low, uint64_t high)
 }
 
 /* --- finding -------------------------------------------------------------------------------------------- */
-
-struct region_node *region_tree_find(const struct region_tree *tree, uint64_t address)
-{
-    uint64_t visits = 0;
-    struct region_node *node = tree->root;
-    while (node) {
-        visits++;
-        if (address < node->base)
-            node = node->left;
-        else if (address >= node->end)
-            node = node->right;
-        else
-            break;
-    }
-    count_visits(visits);
-    return node;
-}
 
 struct region_node *region_tree_find_from(const struct region_tree *tree, uint64_t address)
 {

@@ -13,6 +13,7 @@
 #ifndef CORE_MM_REGION_TREE_H
 #define CORE_MM_REGION_TREE_H
 
+#include "core/machine.h"
 #include "core/result.h"
 #include "core/types.h"
 
@@ -38,8 +39,25 @@ struct region_tree {
 
 void region_tree_init(struct region_tree *tree, uint64_t low, uint64_t high);
 
-/* The node that contains the address, or NULL. O(log n). */
-struct region_node *region_tree_find(const struct region_tree *tree, uint64_t address);
+/* The node that contains the address, or NULL. O(log n). Inline: it is half of a denied fault. */
+static inline struct region_node *region_tree_find(const struct region_tree *tree,
+                                                   uint64_t address)
+{
+    uint64_t visits = 0;
+    struct region_node *node = tree->root;
+    while (node) {
+        visits++;
+        if (address < node->base)
+            node = node->left;
+        else if (address >= node->end)
+            node = node->right;
+        else
+            break;
+    }
+    machine_cpu()->counters[COUNTER_TREE_VISIT] += visits;
+    return node;
+}
+
 /* The lowest node whose end is above the address, or NULL. O(log n). */
 struct region_node *region_tree_find_from(const struct region_tree *tree, uint64_t address);
 /* In order of addresses; NULL at the end. O(1) amortised. */

@@ -153,8 +153,12 @@ bool leaf_is_exclusive(const struct leaf *leaf)
     if (leaf_is_shared(leaf))
         return false;
     /* An empty slot leads to frame 0, which is reserved and has one reference. */
-    for (unsigned i = 0; i < LEAF_SLOTS; i++) {
-        if (UNLIKELY(slot_frame(leaf->slots[i])->references != 1))
+    for (unsigned i = 0; i < LEAF_SLOTS; i += 4) {
+        const uint64_t *slots = &leaf->slots[i];
+        if (UNLIKELY(slot_frame(slots[0])->references != 1 ||
+                     slot_frame(slots[1])->references != 1 ||
+                     slot_frame(slots[2])->references != 1 ||
+                     slot_frame(slots[3])->references != 1))
             return false;
     }
     return true;
@@ -227,17 +231,10 @@ result_t slot_table_own_leaf(struct slot_table *table, uint64_t slot, struct lea
     return OK;
 }
 
-void slot_table_put(struct slot_table *table, struct leaf *leaf, uint64_t slot, phys_t page)
+void slot_page_put(uint64_t slot)
 {
-    uint64_t *entry = &leaf->slots[slot & (LEAF_SLOTS - 1)];
-    uint64_t old = *entry;
-    *entry = page.value | SLOT_PRESENT;
-    if (old == 0) {
-        leaf_frame(leaf)->live++;
-        table->resident++;
-    } else if (__atomic_fetch_sub(&slot_frame(old)->references, 1, __ATOMIC_ACQ_REL) == 1) {
-        frames_give(slot_phys(old));
-    }
+    if (__atomic_fetch_sub(&slot_frame(slot)->references, 1, __ATOMIC_ACQ_REL) == 1)
+        frames_give(slot_phys(slot));
 }
 
 /* --- whole tables ---------------------------------------------------------------------------------------------- */

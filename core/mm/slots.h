@@ -37,11 +37,12 @@ static inline struct leaf **slot_table_array(const struct slot_table *table, uin
     if (table->height == 0)
         return (struct leaf **)&table->top;
     void **array = table->top;
+    if (LIKELY(table->height == 1))
+        return (struct leaf **)array;
     unsigned shift = (table->height - 1) * LEAF_SHIFT;
-    for (; array && shift != 0; shift -= LEAF_SHIFT)
-        array = array[leaf_index >> shift & (shift == (table->height - 1) * LEAF_SHIFT
-                                                 ? UINT64_MAX
-                                                 : (uint64_t)LEAF_SLOTS - 1)];
+    array = array ? array[leaf_index >> shift] : NULL;
+    if (array && table->height == 3)
+        array = array[leaf_index >> LEAF_SHIFT & (LEAF_SLOTS - 1)];
     return (struct leaf **)array;
 }
 
@@ -85,9 +86,23 @@ bool leaf_is_exclusive(const struct leaf *leaf);
  * copied, else NULL. ENOMEM: nothing changed. */
 result_t slot_table_own_leaf(struct slot_table *table, uint64_t slot, struct leaf **leaf,
                              struct leaf **before);
+/* Takes a reference from a page; frees it with the last. */
+void slot_page_put(uint64_t slot);
+
 /* Puts a page into an empty or present slot of an owned leaf; the previous page loses one reference
  * and is freed with its last. */
-void slot_table_put(struct slot_table *table, struct leaf *leaf, uint64_t slot, phys_t page);
+static inline void slot_table_put(struct slot_table *table, struct leaf *leaf, uint64_t slot,
+                                  phys_t page)
+{
+    uint64_t old = leaf->slots[slot % LEAF_SLOTS];
+    leaf->slots[slot % LEAF_SLOTS] = page.value | SLOT_PRESENT;
+    if (old != 0) {
+        slot_page_put(old);
+        return;
+    }
+    leaf_frame(leaf)->live++;
+    table->resident++;
+}
 
 /* Makes `copy` (uninitialised) share all leaves. ENOMEM: nothing changed. O(leaves). */
 result_t slot_table_share(const struct slot_table *table, struct slot_table *copy);

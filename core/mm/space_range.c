@@ -161,32 +161,35 @@ struct protect_plan {
     struct region *tail; /* becomes the part behind the range's end */
 };
 
+static bool is_mapped(struct space *space, struct range range) REQUIRES(space->lock)
+{
+    uint64_t end = range.base + range.size_bytes;
+    uint64_t covered = range.base;
+    for (struct region *region = first_in(space, range); region && region->node.base <= covered;
+         region = next_in(region, end))
+        covered = region->node.end;
+    return covered >= end;
+}
+
 static result_t protect_reserve(struct space *space, struct range range, unsigned prot,
                                 struct protect_plan *plan) REQUIRES(space->lock)
 {
     uint64_t end = range.base + range.size_bytes;
-    uint64_t covered = range.base;
     *plan = (struct protect_plan){0};
-    for (struct region *region = first_in(space, range); region; region = next_in(region, end)) {
-        if (region->node.base > covered)
-            break;
-        covered = region->node.end;
-        bool same = region->prot == prot;
-        if (!same && region->node.base < range.base &&
-            !(plan->head = region_create(space, prot)))
-            goto fail;
-        if (!same && region->node.end > end && !(plan->tail = region_create(space, prot)))
-            goto fail;
-    }
-    if (covered >= end)
-        return OK;
+    if (!is_mapped(space, range))
+        return ENOENT;
 
-fail:
-    if (plan->head)
-        region_destroy(plan->head);
-    if (plan->tail)
-        region_destroy(plan->tail);
-    return covered < end ? ENOENT : ENOMEM;
+    struct region *first = first_in(space, range);
+    struct region *last = region_of_node(region_tree_find(&space->tree, end - 1));
+    if (first->prot != prot && first->node.base < range.base &&
+        !(plan->head = region_create(space, prot)))
+        return ENOMEM;
+    if (last->prot != prot && last->node.end > end && !(plan->tail = region_create(space, prot))) {
+        if (plan->head)
+            region_destroy(plan->head);
+        return ENOMEM;
+    }
+    return OK;
 }
 
 /* Gives the region, which lies in the range as a whole, its new rights. */
