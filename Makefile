@@ -29,8 +29,8 @@ SHARED_C  := $(filter-out $(SCRIPT_BACK),$(call sources,c,core/script)) \
 EFI_C     := $(call sources,c,efi)
 EFI_ASM   := $(call sources,asm,efi)
 SCENARIOS := $(call sources,scn,scenarios)
-HOST_C    := $(filter-out core/main.c,$(call sources,c,$(ROOMS))) $(call sources,c,tests/host/machine)
-TESTS     := $(patsubst tests/host/%.c,%,$(call sources,c,tests/host/test_*))
+HOST_C    := $(filter-out core/main.c,$(call sources,c,$(ROOMS))) $(sort $(wildcard tests/host/machine*.c))
+TESTS     := $(patsubst tests/host/%.c,%,$(sort $(wildcard tests/host/test_*.c)))
 FUZZERS   := $(patsubst tests/fuzz/%.c,%,$(call sources,c,tests/fuzz))
 
 # --- flags --------------------------------------------------------------------------------------------
