@@ -42,30 +42,33 @@ result_t page_directory_init(struct page_directory *directory);
  * not be loaded anywhere. Also fit for a directory that failed half-way. */
 void page_directory_fini(struct page_directory *directory);
 
-/* The table that an entry points to; NULL when it is absent. */
-static inline entry_t *table_below(const entry_t *entry)
+/* One step down a walk: follows *entry to its table and on to the address's entry there. False: there
+ * is no table. */
+static inline bool table_step(entry_t **entry, uint64_t address, unsigned level)
 {
-    return LIKELY(entry_is_present(*entry)) ? machine_phys_to_virt(entry_phys(*entry)) : NULL;
+    entry_t above = **entry;
+    entry_t *table = machine_phys_to_virt(entry_phys(above));
+    *entry = &table[machine_table_index(address, level)];
+    return LIKELY(entry_is_present(above));
 }
 
 /* The entry's place; false when there is no table. O(levels), unrolled: every fault comes here. */
 static inline bool page_directory_find(const struct page_directory *directory, uint64_t address,
                                        struct table_place *place)
 {
-    entry_t *table = machine_phys_to_virt(directory->root);
-    if (UNLIKELY(machine_levels == 5))
-        table = table_below(&table[machine_table_index(address, 5)]);
-    if (LIKELY(table != NULL))
-        table = table_below(&table[machine_table_index(address, 4)]);
-    if (UNLIKELY(!table))
+    entry_t *root = machine_phys_to_virt(directory->root);
+    entry_t *entry = &root[machine_table_index(address, 4)];
+    if (UNLIKELY(machine_levels == 5)) {
+        entry = &root[machine_table_index(address, 5)];
+        if (!table_step(&entry, address, 4))
+            return false;
+    }
+    if (!table_step(&entry, address, 3) || !table_step(&entry, address, 2))
         return false;
-    table = table_below(&table[machine_table_index(address, 3)]);
-    if (UNLIKELY(!table))
-        return false;
-    place->upper = &table[machine_table_index(address, 2)];
-    table = table_below(place->upper);
-    place->entry = table + machine_table_index(address, 1);
-    return table != NULL;
+    place->upper = entry;
+    bool found = table_step(&entry, address, 1);
+    place->entry = entry;
+    return found;
 }
 
 /* Makes the tables that are missing. ENOMEM: nothing changed. O(levels). */
