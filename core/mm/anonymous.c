@@ -189,6 +189,29 @@ __attribute__((noinline)) static struct leaf *make_own_leaf(struct anonymous *an
     return leaf;
 }
 
+/* The slot's leaf is missing or shared: a new page in a leaf of our own. NULL: no memory, and nothing
+ * changed; the page comes first, because a leaf that was copied cannot be shared again. */
+__attribute__((noinline)) static struct leaf *
+own_page_and_leaf(struct anonymous *anonymous, struct region *region, uint64_t slot,
+                  enum counter *event) REQUIRES(anonymous->object.lock)
+{
+    struct leaf *leaf = slot_table_leaf(&anonymous->table, slot);
+    uint64_t data = leaf ? leaf->slots[slot % LEAF_SLOTS] : 0;
+    phys_t page;
+    if (new_page(anonymous, data, &page) != OK)
+        return NULL;
+    leaf = make_own_leaf(anonymous, region, slot);
+    if (leaf) {
+        slot_table_put(&anonymous->table, leaf, slot, page);
+        *event = data == 0 ? COUNTER_FAULT_ANON : COUNTER_FAULT_COW_COPY;
+    } else if (data != 0 || anonymous->committed) {
+        frames_return_promised(page);
+    } else {
+        frames_give(page);
+    }
+    return leaf;
+}
+
 /* Makes the slot's page ours alone and returns its leaf; NULL: no memory. *event says how; `resident`
  * when it already was. */
 __attribute__((always_inline)) static inline struct leaf *
@@ -196,9 +219,8 @@ own_page(struct anonymous *anonymous, struct region *region, uint64_t slot, enum
     REQUIRES(anonymous->object.lock)
 {
     struct leaf *leaf = slot_table_leaf(&anonymous->table, slot);
-    if (UNLIKELY(!leaf || leaf_is_shared(leaf)) &&
-        !(leaf = make_own_leaf(anonymous, region, slot)))
-        return NULL;
+    if (UNLIKELY(!leaf || leaf_is_shared(leaf)))
+        return own_page_and_leaf(anonymous, region, slot, event);
 
     uint64_t data = leaf->slots[slot % LEAF_SLOTS];
     if (data != 0 && !frame_is_shared(slot_frame(data))) {

@@ -237,6 +237,14 @@ void frames_give(phys_t at)
     __atomic_fetch_add(&frames.unpromised, 1, __ATOMIC_RELAXED);
 }
 
+void frames_return_promised(phys_t at)
+{
+    /* First, so that nobody else can have what is set aside again. */
+    __atomic_fetch_sub(&frames.unpromised, 1, __ATOMIC_RELAXED);
+    count(COUNTER_COMMIT_RESERVED, 1);
+    frames_give(at);
+}
+
 void frame_batch_flush_word(struct frame_batch *batch)
 {
     if (batch->mask == 0)

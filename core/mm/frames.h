@@ -117,6 +117,8 @@ result_t frames_take(enum frame_kind kind, phys_t *frame);
 result_t frames_take_uninjected(enum frame_kind kind, phys_t *frame);
 /* The same from a promise, whose count the caller keeps. ENOMEM only when injected. */
 result_t frames_take_promised(phys_t *frame);
+/* Undoes that: the frame is set aside again. */
+void frames_return_promised(phys_t frame);
 /* Takes `count` frames in a row below `below` (0: anywhere), aligned to `align_frames` (a power of two), each with references 1.
  * ENOMEM when there is no such run. O(frames / 64) at worst. */
 result_t frames_take_run(enum frame_kind kind, uint64_t count, uint64_t align_frames, phys_t below,

@@ -6,6 +6,7 @@
 #include "core/text.h"
 
 #define FANOUT 512ull
+#define HEIGHT_MAX 3
 
 void slot_table_init(struct slot_table *table, uint64_t slot_count)
 {
@@ -64,21 +65,39 @@ static unsigned index_at(const struct slot_table *table, uint64_t leaf_index, un
     return (unsigned)(depth == 0 ? index : index & (FANOUT - 1));
 }
 
-/* The lowest array for a leaf, made with all above it. NULL: no memory; what was made stays, empty. */
+/* Frees what array_make() made: the pointers at these places, the lowest last. */
+static void unmake_arrays(struct slot_table *table, void **made[], unsigned made_count)
+{
+    while (made_count-- > 0) {
+        if (made[made_count] == &table->top)
+            top_destroy(table);
+        else
+            frames_give(machine_virt_to_phys(*made[made_count]));
+        *made[made_count] = NULL;
+    }
+}
+
+/* The lowest array for a leaf, made with all above it. NULL: no memory, and nothing changed. */
 static struct leaf **array_make(struct slot_table *table, uint64_t leaf_index)
 {
     if (table->height == 0)
         return (struct leaf **)&table->top;
-    if (!table->top && !(table->top = top_create(table)))
-        return NULL;
-    void **array = table->top;
-    for (unsigned depth = 0; depth + 1 < table->height; depth++) {
-        void **child = &array[index_at(table, leaf_index, depth)];
-        if (!*child && !(*child = node_create()))
+    void **made[HEIGHT_MAX];
+    unsigned made_count = 0;
+    void **place = &table->top;
+    for (unsigned depth = 0;; depth++) {
+        if (!*place) {
+            *place = depth == 0 ? top_create(table) : node_create();
+            made[made_count++] = place;
+        }
+        if (!*place) {
+            unmake_arrays(table, made, made_count - 1);
             return NULL;
-        array = *child;
+        }
+        if (depth + 1 == table->height)
+            return *place;
+        place = &((void **)*place)[index_at(table, leaf_index, depth)];
     }
-    return (struct leaf **)array;
 }
 
 struct leaf **slot_table_next_array(const struct slot_table *table, uint64_t *leaf_index,
@@ -209,10 +228,12 @@ result_t slot_table_own_leaf(struct slot_table *table, uint64_t slot, struct lea
     }
 
     phys_t page;
-    if (!array && !(array = array_make(table, index)))
-        return ENOMEM;
     if (frames_take(FRAME_LEAF, &page) != OK)
         return ENOMEM;
+    if (!array && !(array = array_make(table, index))) {
+        frames_give(page);
+        return ENOMEM;
+    }
 
     struct leaf *new = machine_phys_to_virt(page);
     if (old) {
