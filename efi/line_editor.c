@@ -7,6 +7,9 @@ void line_editor_init(struct line_editor *editor, struct text text)
     editor->size = text.size < LINE_EDITOR_MAX ? text.size : LINE_EDITOR_MAX;
     for (size_t i = 0; i < editor->size; i++)
         editor->text[i] = text.data[i] == '\n' ? ' ' : text.data[i];
+    /* What is typed next is a new word. */
+    if (editor->size > 0 && editor->size < LINE_EDITOR_MAX)
+        editor->text[editor->size++] = ' ';
     editor->cursor = editor->size;
 }
 

@@ -16,7 +16,8 @@ struct line_editor {
 
 enum line_editor_state { LINE_EDITOR_GOES_ON, LINE_EDITOR_DONE, LINE_EDITOR_CANCELLED };
 
-/* Starts with a text, the cursor behind it; what is too long is cut. Line ends become blanks. */
+/* Starts with a text and a blank, the cursor behind it; what is too long is cut. Line ends become
+ * blanks. */
 void line_editor_init(struct line_editor *editor, struct text text);
 enum line_editor_state line_editor_key(struct line_editor *editor, const struct key *key);
 

@@ -7,8 +7,6 @@
 
 #define COLUMNS_DEFAULT 80
 #define ROWS_DEFAULT 25
-/* A cursor move costs about as much as this many characters on a terminal. */
-#define GAP_MAX 8
 
 static const uint8_t attributes[] = {
     [STYLE_NORMAL] = EFI_LIGHTGRAY,
@@ -92,12 +90,6 @@ void screen_paint(struct screen *screen, unsigned row, unsigned column, unsigned
         screen->wanted[row][column + i].style = (uint8_t)style;
 }
 
-static bool differs(const struct screen *screen, unsigned row, unsigned column)
-{
-    return memcmp(&screen->wanted[row][column], &screen->shown[row][column],
-                  sizeof(struct screen_cell)) != 0;
-}
-
 /* Sends cells [column, end) of a row, all of the style of the first. */
 static void send(struct screen *screen, unsigned row, unsigned column, unsigned end)
 {
@@ -113,24 +105,28 @@ static void send(struct screen *screen, unsigned row, unsigned column, unsigned 
            (end - column) * sizeof(struct screen_cell));
 }
 
+static bool is_blank(const struct screen_cell *cell)
+{
+    return cell->character == ' ' && cell->style == STYLE_NORMAL;
+}
+
+/* A row that changed goes out whole, so that whoever reads the line (a person with a slow terminal, a
+ * screen reader, a test) gets words and not letters; blanks at its end only if they cover something. */
 static void send_row(struct screen *screen, unsigned row)
 {
-    unsigned columns = screen->columns;
-    unsigned column = 0;
-    while (column < columns) {
-        if (!differs(screen, row, column)) {
-            column++;
-            continue;
-        }
-        unsigned end = column;
-        for (unsigned i = column; i < columns && i < end + GAP_MAX; i++) {
-            if (screen->wanted[row][i].style != screen->wanted[row][column].style)
-                break;
-            if (differs(screen, row, i))
-                end = i + 1;
-        }
-        send(screen, row, column, end);
-        column = end;
+    const struct screen_cell *wanted = screen->wanted[row];
+    const struct screen_cell *shown = screen->shown[row];
+    if (memcmp(wanted, shown, sizeof(screen->wanted[row])) == 0)
+        return;
+    unsigned end = screen->columns;
+    while (end > 0 && is_blank(&wanted[end - 1]) && is_blank(&shown[end - 1]))
+        end--;
+    for (unsigned column = 0; column < end;) {
+        unsigned next = column + 1;
+        while (next < end && wanted[next].style == wanted[column].style)
+            next++;
+        send(screen, row, column, next);
+        column = next;
     }
 }
 

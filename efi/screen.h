@@ -1,5 +1,5 @@
 /* Full-screen text on the firmware's console: a picture of character cells is drawn in memory, and only
- * what differs from the last picture is sent, which keeps serial terminals quick. */
+ * rows that differ from the last picture are sent, which keeps serial terminals quick. */
 #ifndef EFI_SCREEN_H
 #define EFI_SCREEN_H
 
