@@ -12,11 +12,6 @@ static const char *const rank_names[RANK_COUNT] = {
     [RANK_REPORT] = "report",
 };
 
-void lock_init(struct lock *lock, enum lock_rank rank, const char *name)
-{
-    *lock = (struct lock){.rank = (uint8_t)rank, .name = name};
-}
-
 bool lock_is_mine(const struct lock *lock)
 {
     return __atomic_load_n(&lock->held, __ATOMIC_RELAXED) == machine_cpu()->index + 1;

@@ -29,7 +29,12 @@ struct CAPABILITY("lock") lock {
     const char *name;
 };
 
-void lock_init(struct lock *lock, enum lock_rank rank, const char *name);
+static inline void lock_init(struct lock *lock, enum lock_rank rank, const char *name)
+{
+    lock->held = 0;
+    lock->rank = (uint8_t)rank;
+    lock->name = name;
+}
 
 /* The rare halves of the two below: contention, and everything that check level 1 adds. */
 void lock_acquire_slowly(struct lock *lock, const void *where);

@@ -44,6 +44,12 @@ static struct anonymous *anonymous_alloc(uint64_t page_count, uint16_t phase)
     return anonymous;
 }
 
+void anonymous_set_phase(struct object *object, uint16_t phase)
+{
+    object->phase = phase;
+    slot_table_init(&anonymous_of(object)->table, phase + object->page_count);
+}
+
 result_t anonymous_create(uint64_t page_count, uint16_t phase, enum commit commit,
                           struct object **object)
 {
@@ -56,18 +62,12 @@ result_t anonymous_create(uint64_t page_count, uint16_t phase, enum commit commi
         return ENOMEM;
     }
 
-    slot_table_init(&anonymous->table, phase + page_count);
+    anonymous_set_phase(&anonymous->object, phase);
     anonymous->live_pages = page_count;
     anonymous->committed = commit == COMMIT_ON;
     anonymous->forked = false;
     *object = &anonymous->object;
     return OK;
-}
-
-void anonymous_set_phase(struct object *object, uint16_t phase)
-{
-    object->phase = phase;
-    slot_table_init(&anonymous_of(object)->table, phase + object->page_count);
 }
 
 /* --- faults ---------------------------------------------------------------------------------------------- */

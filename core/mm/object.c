@@ -3,34 +3,6 @@
 
 #include "core/mm/space.h"
 
-void object_init(struct object *object, const struct object_ops *ops, uint64_t page_count,
-                 uint16_t phase)
-{
-    object->ops = ops;
-    lock_init(&object->lock, RANK_OBJECT, "object");
-    object->references = 1;
-    object->phase = phase;
-    object->exclusive = false;
-    object->page_count = page_count;
-    list_init(&object->regions);
-    object->fork_copy = NULL;
-    object->audit_round = 0;
-}
-
-void object_attach(struct object *object, struct region *region)
-{
-    lock_acquire(&object->lock);
-    list_add_last(&object->regions, &region->object_link);
-    lock_release(&object->lock);
-}
-
-void object_detach(struct object *object, struct region *region)
-{
-    lock_acquire(&object->lock);
-    list_remove(&region->object_link);
-    lock_release(&object->lock);
-}
-
 static void unmap_slot_in(struct region *region, uint64_t slot)
 {
     uint64_t page_count = region_size_bytes(region) >> PAGE_SHIFT;

@@ -67,8 +67,19 @@ struct object {
     uint64_t audit_round;       /* scratch of mm_audit() */
 };
 
-void object_init(struct object *object, const struct object_ops *ops, uint64_t page_count,
-                 uint16_t phase);
+static inline void object_init(struct object *object, const struct object_ops *ops,
+                               uint64_t page_count, uint16_t phase)
+{
+    object->ops = ops;
+    lock_init(&object->lock, RANK_OBJECT, "object");
+    object->references = 1;
+    object->phase = phase;
+    object->exclusive = false;
+    object->page_count = page_count;
+    list_init(&object->regions);
+    object->fork_copy = NULL;
+    object->audit_round = 0;
+}
 
 static inline void object_get(struct object *object)
 {
@@ -83,8 +94,19 @@ static inline void object_put(struct object *object)
 }
 
 /* A region starts or ends showing the object. */
-void object_attach(struct object *object, struct region *region);
-void object_detach(struct object *object, struct region *region);
+static inline void object_attach(struct object *object, struct region *region)
+{
+    lock_acquire(&object->lock);
+    list_add_last(&object->regions, &region->object_link);
+    lock_release(&object->lock);
+}
+
+static inline void object_detach(struct object *object, struct region *region)
+{
+    lock_acquire(&object->lock);
+    list_remove(&region->object_link);
+    lock_release(&object->lock);
+}
 
 /* Removes the entries that show a slot in every region but `region`, and flushes. O(regions of the
  * object), O(1) for an exclusive one. */

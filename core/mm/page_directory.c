@@ -239,6 +239,8 @@ void page_directory_unmap(struct page_directory *directory, uint64_t base, uint6
                           struct tlb_gather *gather)
 {
     struct table_walk walk = table_walk(directory, base, end);
+    if (directory->table_count == 0)
+        return;
     while (table_walk_next(&walk)) {
         struct frame *table = frame_of(entry_phys(*walk.upper));
         bool whole = table_walk_first(&walk) == 0 && table_walk_last(&walk) == MACHINE_TABLE_ENTRIES;

@@ -8,17 +8,13 @@
 #define FANOUT 512ull
 #define HEIGHT_MAX 3
 
-void slot_table_init(struct slot_table *table, uint64_t slot_count)
+void slot_table_init_deep(struct slot_table *table, uint64_t leaf_count)
 {
-    uint64_t top_count = (slot_count + LEAF_SLOTS - 1) >> LEAF_SHIFT;
-    *table = (struct slot_table){0};
-    if (top_count > 1)
-        table->height = 1;
-    while (top_count > FANOUT) {
-        top_count = (top_count + FANOUT - 1) / FANOUT;
+    while (leaf_count > FANOUT) {
+        leaf_count = (leaf_count + FANOUT - 1) / FANOUT;
         table->height++;
     }
-    table->top_count = (uint32_t)top_count;
+    table->top_count = (uint32_t)leaf_count;
 }
 
 /* --- arrays of pointers ----------------------------------------------------------------------------------- */

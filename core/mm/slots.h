@@ -28,8 +28,20 @@ struct slot_table {
     uint64_t resident;  /* slots with data */
 };
 
+/* Of a table of more than 512 leaves. */
+void slot_table_init_deep(struct slot_table *table, uint64_t leaf_count);
+
 /* For slots 0..slot_count-1. Allocates nothing. */
-void slot_table_init(struct slot_table *table, uint64_t slot_count);
+static inline void slot_table_init(struct slot_table *table, uint64_t slot_count)
+{
+    uint64_t leaf_count = (slot_count + LEAF_SLOTS - 1) >> LEAF_SHIFT;
+    table->top = NULL;
+    table->resident = 0;
+    table->height = leaf_count > 1;
+    table->top_count = (uint32_t)leaf_count;
+    if (UNLIKELY(leaf_count > LEAF_SLOTS))
+        slot_table_init_deep(table, leaf_count);
+}
 
 /* The lowest array of pointers, for a leaf's index; NULL when absent. */
 static inline struct leaf **slot_table_array(const struct slot_table *table, uint64_t leaf_index)

@@ -85,20 +85,22 @@ bool space_lookup(struct space *space, uint64_t address)
 
 /* --- mapping --------------------------------------------------------------------------------------------- */
 
-static result_t validate_map(const struct map_args *args)
+static result_t validate_map(const struct space *space, const struct map_args *args)
 {
+    uint64_t low = space->tree.low;
+    uint64_t high = space->tree.high;
     if (args->size_bytes == 0 || !is_page_aligned(args->size_bytes) ||
         args->prot > (PROT_READ | PROT_WRITE | PROT_EXEC))
         return EINVAL;
     if (args->align_bytes < PAGE_SIZE || (args->align_bytes & (args->align_bytes - 1)) != 0)
         return EINVAL;
-    if (args->size_bytes > space_user_high() - SPACE_USER_LOW)
+    if (args->size_bytes > high - low)
         return args->at == MAP_AT_FIXED ? ERANGE : ENOMEM;
     if (args->at != MAP_AT_FIXED)
         return OK;
     if ((args->address & (args->align_bytes - 1)) != 0)
         return EINVAL;
-    if (args->address < SPACE_USER_LOW || args->address > space_user_high() - args->size_bytes)
+    if (args->address < low || args->address > high - args->size_bytes)
         return ERANGE;
     return OK;
 }
@@ -149,7 +151,7 @@ static result_t populate(struct region *region)
 
 result_t space_map(struct space *space, const struct map_args *args, virt_t *base)
 {
-    result_t result = validate_map(args);
+    result_t result = validate_map(space, args);
     if (result != OK)
         return result;
 

@@ -66,7 +66,8 @@ result_t space_fork(struct space *parent, struct space **child);
 /* Unmapping in two steps, for operations that replace what is there. reserve may fail (ENOMEM) and
  * changes nothing that can be seen; commit takes over the plan and cannot fail. */
 struct unmap_plan {
-    struct region *tail; /* for a hole inside one region */
+    struct region *first; /* the lowest region that the range touches; NULL: none */
+    struct region *tail;  /* for a hole inside one region */
 };
 result_t space_unmap_reserve_locked(struct space *space, struct range range,
                                     struct unmap_plan *plan) REQUIRES(space->lock);

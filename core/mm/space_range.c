@@ -5,13 +5,13 @@
 #include "core/mm/object.h"
 #include "core/mm/space.h"
 
-static result_t validate_range(struct range range)
+static result_t validate_range(const struct space *space, struct range range)
 {
     if (range.size_bytes == 0 || !is_page_aligned(range.size_bytes) ||
         !is_page_aligned(range.base))
         return EINVAL;
-    if (range.base < SPACE_USER_LOW || range.base > space_user_high() ||
-        space_user_high() - range.base < range.size_bytes)
+    if (range.base < space->tree.low || range.base > space->tree.high ||
+        space->tree.high - range.base < range.size_bytes)
         return ERANGE;
     return OK;
 }
@@ -61,7 +61,8 @@ result_t space_unmap_reserve_locked(struct space *space, struct range range,
 {
     uint64_t end = range.base + range.size_bytes;
     plan->tail = NULL;
-    for (struct region *region = first_in(space, range); region; region = next_in(region, end)) {
+    plan->first = first_in(space, range);
+    for (struct region *region = plan->first; region; region = next_in(region, end)) {
         struct part part = part_of(region, range);
         bool inner = part.base > region->node.base && part.end < region->node.end;
         if (inner && !(plan->tail = region_create(space, region->prot)))
@@ -115,7 +116,7 @@ void space_unmap_commit_locked(struct space *space, struct range range, struct u
     uint64_t end = range.base + range.size_bytes;
     struct tlb_gather gather;
     tlb_gather_init(&gather);
-    for (struct region *region = first_in(space, range); region; region = next_in(region, end)) {
+    for (struct region *region = plan->first; region; region = next_in(region, end)) {
         struct part part = part_of(region, range);
         region->going = part.whole;
         if (region->object)
@@ -123,7 +124,7 @@ void space_unmap_commit_locked(struct space *space, struct range range, struct u
     }
     tlb_gather_flush(&gather, space);
 
-    struct region *region = first_in(space, range);
+    struct region *region = plan->first;
     while (region) {
         struct region *next = next_in(region, end);
         cut_out(space, region, part_of(region, range), plan);
@@ -133,14 +134,14 @@ void space_unmap_commit_locked(struct space *space, struct range range, struct u
 
 void space_remove_locked(struct space *space, struct region *region)
 {
-    struct unmap_plan plan = {0};
+    struct unmap_plan plan = {.first = region};
     struct range range = {region->node.base, region_size_bytes(region)};
     space_unmap_commit_locked(space, range, &plan);
 }
 
 result_t space_unmap(struct space *space, struct range range)
 {
-    result_t result = validate_range(range);
+    result_t result = validate_range(space, range);
     if (result != OK)
         return result;
 
@@ -244,7 +245,7 @@ static void merge_range(struct space *space, struct range range) REQUIRES(space-
 
 result_t space_protect(struct space *space, struct range range, unsigned prot)
 {
-    result_t result = validate_range(range);
+    result_t result = validate_range(space, range);
     if (result != OK)
         return result;
     if (prot > (PROT_READ | PROT_WRITE | PROT_EXEC))

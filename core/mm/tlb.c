@@ -32,7 +32,7 @@ static void flush_here(const struct tlb_gather *gather, struct cpu *cpu)
     cpu->counters[COUNTER_TLB_PAGE] += gather->page_count;
 }
 
-void tlb_gather_flush(struct tlb_gather *gather, const struct space *space)
+void tlb_gather_flush_some(struct tlb_gather *gather, const struct space *space)
 {
     struct cpu *cpu = machine_cpu();
     if (gather->page_count != 0 && cpu->space == space)

@@ -41,8 +41,14 @@ static inline void tlb_gather_all(struct tlb_gather *gather)
 /* Frees the table's frame once the flush is done. */
 void tlb_gather_table(struct tlb_gather *gather, phys_t table);
 
+void tlb_gather_flush_some(struct tlb_gather *gather, const struct space *space);
+
 /* Flushes on every CPU that has the space loaded, nothing when nothing was gathered; then frees the
  * gathered tables. The gather is empty afterwards. */
-void tlb_gather_flush(struct tlb_gather *gather, const struct space *space);
+static inline void tlb_gather_flush(struct tlb_gather *gather, const struct space *space)
+{
+    if (gather->page_count != 0 || gather->tables != 0)
+        tlb_gather_flush_some(gather, space);
+}
 
 #endif
