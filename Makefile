@@ -1,4 +1,4 @@
-# PageLab's one Makefile. `make help` lists the targets; docs/design.md says what the parts are.
+# PageLab's one Makefile: `make help` lists the targets; docs/design.md says what the parts are.
 #
 #   BUILD=dir        where everything goes (build)
 #   COMPILER=clang   instead of gcc
@@ -29,7 +29,10 @@ SHARED_C  := $(filter-out $(SCRIPT_BACK),$(call sources,c,core/script)) \
 EFI_C     := $(call sources,c,efi)
 EFI_ASM   := $(call sources,asm,efi)
 SCENARIOS := $(call sources,scn,scenarios)
-HOST_C    := $(filter-out core/main.c,$(call sources,c,$(ROOMS))) $(sort $(wildcard tests/host/machine*.c))
+# What of the loader needs no firmware is tested on the host.
+EFI_PURE_C := $(addprefix efi/,core_image.c line_editor.c memory_map.c page_tables.c utf16.c)
+HOST_C    := $(filter-out core/main.c,$(call sources,c,$(ROOMS))) $(EFI_PURE_C) \
+             $(sort $(wildcard tests/host/machine*.c))
 TESTS     := $(patsubst tests/host/%.c,%,$(sort $(wildcard tests/host/test_*.c)))
 FUZZERS   := $(patsubst tests/fuzz/%.c,%,$(call sources,c,tests/fuzz))
 
@@ -48,7 +51,8 @@ EFI_FLAGS  := $(COMMON) -O2 -isystem /usr/include/efi -isystem /usr/include/efi/
               -fno-asynchronous-unwind-tables
 EFI_LINK   := -nostdlib -pie --no-dynamic-linker -z text -z noexecstack -z max-page-size=4096 \
               --build-id=none -T efi/loader.ld
-HOST_FLAGS := $(COMMON) -O1 -Itests/host -pthread -fno-omit-frame-pointer -fsanitize=$(SANITIZE) \
+HOST_FLAGS := $(COMMON) -O1 -Itests/host -isystem /usr/include/efi \
+              -isystem /usr/include/efi/x86_64 -pthread -fno-omit-frame-pointer -fsanitize=$(SANITIZE) \
               -fno-sanitize-recover=all
 FUZZ_FLAGS := $(filter-out -fsanitize=%,$(HOST_FLAGS)) -fsanitize=fuzzer-no-link,address,undefined
 export SOURCE_DATE_EPOCH := 1577836800
@@ -67,7 +71,7 @@ FUZZ_PROGRAMS := $(FUZZERS:%=$(BUILD)/fuzz/%)
 .DEFAULT_GOAL := all
 .SECONDARY:
 .DELETE_ON_ERROR:
-.PHONY: all host fuzz run test image debug lint format clean deps help compile_commands.json FORCE
+.PHONY: all host fuzz run test image debug lint format clean deps help commands FORCE
 
 all: $(BUILD)/BOOTX64.EFI ## builds build/BOOTX64.EFI, the whole of PageLab in one file
 
@@ -75,7 +79,7 @@ host: $(HOST_PROGRAMS) ## builds the host programs: unit tests, pagelab-host, pa
 
 fuzz: $(FUZZ_PROGRAMS) ## builds the fuzzers (clang)
 
-run: all host ## boots it in QEMU, runs every scenario, writes results/<run>/ (ARGS="run=null --cpus 4")
+run: all ## boots it in QEMU, runs every scenario, writes results/<run>/ (ARGS="run=null --cpus 4")
 	tools/pagelab run $(ARGS)
 
 test: all host fuzz ## unit tests, hosted scenarios, fuzzers, boot tests
@@ -87,10 +91,11 @@ lint: ## format, both compilers, who may include whom, sizes of functions and fi
 format: ## formats the C sources in place
 	clang-format -i $$(git ls-files -co --exclude-standard '*.c' '*.h')
 
-debug: all ## QEMU stopped at the core's first instruction, gdb attached, symbols loaded
-	tools/debug $(BUILD)
+debug: all ## QEMU with gdb attached, stopped where the core begins, symbols loaded
+	tools/debug $(BUILD) $(ARGS)
 
-image: $(BUILD)/pagelab.img ## a GPT disk image for a USB stick
+image: all ## build/pagelab.img, a GPT disk image for a USB stick
+	tools/make-image $(BUILD)/pagelab.img
 
 clean: ## removes the build directory
 	rm -rf $(BUILD)
@@ -181,8 +186,8 @@ $(BUILD)/efi/scenarios.inc: FORCE
 	@$(call keep,for f in $(SCENARIOS); do echo "SCENARIO \"$${f##*/}\"$(,) \"$$f\""; done)
 $(addsuffix /core/version.c.o,$(BUILD)/core $(BUILD)/efi $(BUILD)/host $(BUILD)/fuzz): $(BUILD)/commit
 
-compile_commands.json: ## for editors and clang tools
-	bear --output $@ -- $(MAKE) BUILD=$(BUILD)/compile-commands all host
+commands: ## compile_commands.json, for editors and clang's tools
+	$(MAKE) -nB V=1 all host | tools/compile-commands > compile_commands.json
 
 ifneq ($(filter deps,$(MAKECMDGOALS)),)
 .NOTPARALLEL: # deps come before what needs them
