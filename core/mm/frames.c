@@ -81,8 +81,29 @@ bool frames_inject_strikes(void)
     return true;
 }
 
+void frame_poison(struct frame *frame)
+{
+    uint64_t *words = machine_phys_to_virt(frame_phys(frame));
+    for (uint64_t i = 0; i < PAGE_SIZE / sizeof(uint64_t); i++)
+        words[i] = FRAME_POISON;
+    frame->flags = FRAME_POISONED;
+}
+
+static void check_poison(const struct frame *frame)
+{
+    const uint64_t *words = machine_phys_to_virt(frame_phys(frame));
+    for (uint64_t i = 0; i < PAGE_SIZE / sizeof(uint64_t); i++) {
+        if (words[i] != FRAME_POISON)
+            panic("free frame 0x%lx was written to: offset 0x%lx holds 0x%lx",
+                  (unsigned long)frame_phys(frame).value, (unsigned long)i * 8,
+                  (unsigned long)words[i]);
+    }
+}
+
 static inline void hand_out(struct frame *frame, enum frame_kind kind, uint8_t flags)
 {
+    if (UNLIKELY(frame->flags == FRAME_POISONED))
+        check_poison(frame);
     frame->references = 1;
     frame->kind = (uint8_t)kind;
     frame->flags = flags;
@@ -226,6 +247,8 @@ void frames_give(phys_t at)
     frame->kind = FRAME_FREE;
     frame->references = 0;
     frame->flags = 0;
+    if (UNLIKELY(check_level >= 2))
+        frame_poison(frame);
     count(COUNTER_PAGE_FREE, 1);
 
     struct frame_cache *cache = &machine_cpu()->mm->cache;

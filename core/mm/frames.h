@@ -14,6 +14,7 @@
 #define CORE_MM_FRAMES_H
 
 #include "core/boot_info.h"
+#include "core/check.h"
 #include "core/lock.h"
 #include "core/machine.h"
 #include "core/result.h"
@@ -38,6 +39,10 @@ const char *frame_kind_name(enum frame_kind kind);
 
 /* Set in a frame that was taken from a promise. */
 #define FRAME_COMMITTED 1
+/* Check level 2: set in a free frame that was filled with FRAME_POISON; whoever takes it looks whether
+ * somebody has written to it meanwhile. */
+#define FRAME_POISONED 2
+#define FRAME_POISON 0xdeadfa11edc0ffeeull
 
 struct frame {
     uint32_t references;
@@ -58,6 +63,9 @@ struct frame {
     uint32_t site;  /* check level 2: low half of the call site that changed the entry last */
 };
 _Static_assert(sizeof(struct frame) == 32, "the database costs 32 bytes a frame");
+
+/* Check level 2, when a frame becomes free. */
+void frame_poison(struct frame *frame);
 
 #define FRAME_CACHE_MAX 128
 
@@ -154,6 +162,8 @@ static inline void frame_batch_add(struct frame_batch *batch, struct frame *fram
     frame->references = 0;
     batch->committed_count += frame->flags; /* FRAME_COMMITTED is 1 */
     frame->flags = 0;
+    if (UNLIKELY(check_level >= 2))
+        frame_poison(frame);
     batch->count++;
     if (UNLIKELY(batch->word != number >> 6)) {
         frame_batch_flush_word(batch);

@@ -83,6 +83,13 @@ bool space_lookup(struct space *space, uint64_t address)
     return region_tree_find(&space->tree, address) != NULL;
 }
 
+void space_verify_structure(const struct space *space)
+{
+    const char *problem = region_tree_check(&space->tree);
+    if (problem)
+        panic("region tree of space %p: %s", (const void *)space, problem);
+}
+
 /* --- mapping --------------------------------------------------------------------------------------------- */
 
 static result_t validate_map(const struct space *space, const struct map_args *args)
@@ -182,6 +189,7 @@ result_t space_map(struct space *space, const struct map_args *args, virt_t *bas
         lock_release(&space->lock);
         return ENOMEM;
     }
+    space_check(space);
     lock_release(&space->lock);
     *base = virt(at);
     return OK;

@@ -7,6 +7,7 @@
 #ifndef CORE_MM_SPACE_H
 #define CORE_MM_SPACE_H
 
+#include "core/check.h"
 #include "core/fault_outcome.h"
 #include "core/lock.h"
 #include "core/mm/page_directory.h"
@@ -75,6 +76,15 @@ void space_unmap_commit_locked(struct space *space, struct range range, struct u
     REQUIRES(space->lock);
 /* Takes a whole region away. */
 void space_remove_locked(struct space *space, struct region *region) REQUIRES(space->lock);
+
+/* Check level 2: panics when the space's structures are not sound. O(regions). */
+void space_verify_structure(const struct space *space);
+
+static inline void space_check(const struct space *space)
+{
+    if (UNLIKELY(check_level >= 2))
+        space_verify_structure(space);
+}
 
 /* Makes the space this CPU's; NULL: the kernel's own. No-op if it is already. */
 void space_load(struct space *space);

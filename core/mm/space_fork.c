@@ -67,6 +67,7 @@ result_t space_fork(struct space *parent, struct space **out)
         space_destroy(child);
         return result;
     }
+    space_check(child);
     *out = child;
     return OK;
 }

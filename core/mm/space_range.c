@@ -150,6 +150,7 @@ result_t space_unmap(struct space *space, struct range range)
     result = space_unmap_reserve_locked(space, range, &plan);
     if (result == OK)
         space_unmap_commit_locked(space, range, &plan);
+    space_check(space);
     lock_release(&space->lock);
     return result;
 }
@@ -258,6 +259,7 @@ result_t space_protect(struct space *space, struct range range, unsigned prot)
         protect_commit(space, range, prot, &plan);
         merge_range(space, range);
     }
+    space_check(space);
     lock_release(&space->lock);
     return result;
 }
