@@ -15,6 +15,7 @@
 /* Registers, by their number in x2APIC; in memory each has 16 bytes. */
 enum apic_register {
     APIC_ID = 0x02,
+    APIC_VERSION = 0x03,
     APIC_TASK_PRIORITY = 0x08,
     APIC_END_OF_INTERRUPT = 0x0b,
     APIC_SPURIOUS = 0x0f,
@@ -154,11 +155,13 @@ void apic_init_cpu(void)
     if (mode == APIC_X2APIC && (base & BASE_X2) == 0)
         msr_write(MSR_APIC_BASE, base | BASE_X2);
 
-    static const enum apic_register sources[] = {APIC_LVT_TIMER,       APIC_LVT_THERMAL,
-                                                 APIC_LVT_PERFORMANCE, APIC_LVT_LINT0,
-                                                 APIC_LVT_LINT1,       APIC_LVT_ERROR};
+    /* In the order of their number in the version register; an x2APIC traps on one it lacks. */
+    static const enum apic_register sources[] = {APIC_LVT_TIMER,       APIC_LVT_LINT0,
+                                                 APIC_LVT_LINT1,       APIC_LVT_ERROR,
+                                                 APIC_LVT_PERFORMANCE, APIC_LVT_THERMAL};
+    unsigned last = read(APIC_VERSION) >> 16 & 0xff;
     write(APIC_SPURIOUS, SPURIOUS_ENABLE | VECTOR_SPURIOUS);
-    for (unsigned i = 0; i < ARRAY_COUNT(sources); i++)
+    for (unsigned i = 0; i < ARRAY_COUNT(sources) && i <= last; i++)
         write(sources[i], LVT_MASKED | VECTOR_SPURIOUS);
     write(APIC_TASK_PRIORITY, 0);
     write(APIC_TIMER_DIVIDE, DIVIDE_BY_128);
