@@ -32,19 +32,34 @@ static result_t visit_region(struct region *region, uint64_t base, uint64_t end,
     return OK;
 }
 
+/* Does every page of the range belong to an object? */
+static bool is_backed(struct space *space, struct range range) REQUIRES(space->lock)
+{
+    uint64_t end = range.base + range.size_bytes;
+    struct region *region = region_of_node(region_tree_find(&space->tree, range.base));
+    while (region && region->object && region->node.end < end) {
+        uint64_t next_base = region->node.end;
+        region = region_of_node(region_tree_next(&region->node));
+        if (region && region->node.base != next_base)
+            return false;
+    }
+    return region && region->object;
+}
+
 static result_t visit_range(struct space *space, struct range range,
                             const struct page_visit *visit) REQUIRES(space->lock)
 {
     uint64_t end = range.base + range.size_bytes;
+    if (!is_backed(space, range))
+        return ENOENT;
+    struct region *region = region_of_node(region_tree_find(&space->tree, range.base));
     for (uint64_t base = range.base; base < end;) {
-        struct region *region = region_of_node(region_tree_find(&space->tree, base));
-        if (!region || !region->object)
-            return ENOENT;
         uint64_t part_end = region->node.end < end ? region->node.end : end;
         result_t result = visit_region(region, base, part_end, visit);
         if (result != OK)
             return result;
         base = part_end;
+        region = region_of_node(region_tree_next(&region->node));
     }
     return OK;
 }
