@@ -212,6 +212,29 @@ unsigned machine_cpu_present(void)
     return machine.cpu_present;
 }
 
+/* Gives a CPU something to do; returns what cpu_wait() wants. */
+static uint64_t cpu_post(struct sim_cpu_state *state, void (*function)(void *argument),
+                         void *argument)
+{
+    pthread_mutex_lock(&state->mutex);
+    while (state->function != NULL) /* somebody else's */
+        pthread_cond_wait(&state->changed, &state->mutex);
+    state->function = function;
+    state->argument = argument;
+    uint64_t mine = ++state->given;
+    pthread_cond_broadcast(&state->changed);
+    pthread_mutex_unlock(&state->mutex);
+    return mine;
+}
+
+static void cpu_wait(struct sim_cpu_state *state, uint64_t mine)
+{
+    pthread_mutex_lock(&state->mutex);
+    while (state->done < mine)
+        pthread_cond_wait(&state->changed, &state->mutex);
+    pthread_mutex_unlock(&state->mutex);
+}
+
 void machine_cpu_run(unsigned cpu, void (*function)(void *argument), void *argument)
 {
     ASSERT(cpu < machine.cpu_count && machine_cpu()->held_count == 0);
@@ -220,18 +243,19 @@ void machine_cpu_run(unsigned cpu, void (*function)(void *argument), void *argum
         return;
     }
     ASSERT(cpu != 0); /* the first has no loop in which it waits for work */
+    cpu_wait(&machine.states[cpu], cpu_post(&machine.states[cpu], function, argument));
+}
 
-    struct sim_cpu_state *state = &machine.states[cpu];
-    pthread_mutex_lock(&state->mutex);
-    while (state->function != NULL) /* somebody else's */
-        pthread_cond_wait(&state->changed, &state->mutex);
-    state->function = function;
-    state->argument = argument;
-    uint64_t mine = ++state->given;
-    pthread_cond_broadcast(&state->changed);
-    while (state->done < mine)
-        pthread_cond_wait(&state->changed, &state->mutex);
-    pthread_mutex_unlock(&state->mutex);
+void sim_run_on_all(void (*function)(void *argument), void *argument)
+{
+    uint64_t tickets[CPU_MAX];
+
+    ASSERT(machine_cpu()->index == 0);
+    for (unsigned cpu = 1; cpu < machine.cpu_count; cpu++)
+        tickets[cpu] = cpu_post(&machine.states[cpu], function, argument);
+    function(argument);
+    for (unsigned cpu = 1; cpu < machine.cpu_count; cpu++)
+        cpu_wait(&machine.states[cpu], tickets[cpu]);
 }
 
 void machine_halt(void)

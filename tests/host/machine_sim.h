@@ -34,6 +34,9 @@ void sim_console_collect(char *buffer, size_t size_bytes); /* NULL: back to stdo
 /* What was collected since then, terminated, without CR. */
 const char *sim_console_text(void);
 
+/* Runs a function on all CPUs that are up, at the same time; from the first CPU. */
+void sim_run_on_all(void (*function)(void *argument), void *argument);
+
 /* Runs a function in a child process and returns the child's exit status: machine_end()'s, 0 when the
  * function returns, 255 when a signal or a sanitizer ended it. What it printed is left in output,
  * terminated. For whatever must panic. */
