@@ -27,7 +27,7 @@ EFI_STATUS choice_init(struct choice *choice, struct library *library, const str
         return EFI_OUT_OF_RESOURCES;
 
     struct boot_params *params = &choice->current->params;
-    options_collect(&choice->current->options, volume);
+    options_collect(&choice->current->options, volume, library);
     boot_params_defaults(params);
     /* Word by word, because menu= and run= behind a bad word decide whether a menu can show it. */
     struct text rest = options_text(&choice->current->options);

@@ -59,6 +59,13 @@ static void to_lower(char *name)
     }
 }
 
+/* No file system allows a `?` in a name: volume_list() has put it there. */
+static bool has_unknown_letters(const char *name)
+{
+    struct text rest = text_of(name);
+    return text_cut(&rest, '?').size < strlen(name);
+}
+
 static void visit_volume_file(void *context, const char *name)
 {
     struct collector *collector = context;
@@ -68,6 +75,10 @@ static void visit_volume_file(void *context, const char *name)
     /* Other systems leave files like ._fork-cow.scn behind. */
     if (lower[0] == '.' || !has_suffix(text_of(lower)))
         return;
+    if (has_unknown_letters(lower)) {
+        notes_add("%s\\%s is ignored: its name is not ASCII", DIRECTORY, name);
+        return;
+    }
     if (strlen(lower) >= sizeof(collector->library->files[0].file_name)) {
         notes_add("%s\\%s is ignored: its name is too long", DIRECTORY, name);
         return;
@@ -135,6 +146,15 @@ static EFI_STATUS check_all(struct library *library)
             notes_add("%s could not be checked: too little memory", file->file_name);
     }
     return EFI_SUCCESS;
+}
+
+bool library_has(const struct library *library, struct text name)
+{
+    for (size_t i = 0; i < library->count; i++) {
+        if (text_equal(library->scenarios[i].name, name))
+            return true;
+    }
+    return false;
 }
 
 EFI_STATUS library_load(struct library *library, const struct volume *volume)

@@ -26,4 +26,7 @@ struct library {
  * left out with a note. */
 [[nodiscard]] EFI_STATUS library_load(struct library *library, const struct volume *volume);
 
+/* Is there a scenario of that name, broken or not? */
+bool library_has(const struct library *library, struct text name);
+
 #endif

@@ -47,7 +47,20 @@ static void add_config(struct options *options, const struct volume *volume)
         notes_add("%s is ignored: it is longer than %d bytes", CONFIG_PATH, OPTIONS_MAX);
 }
 
-static void add_load_options(struct options *options)
+/* A word SCENARIO.PARAM=VALUE of a scenario that exists is nobody else's. */
+static bool names_scenario(struct text words, const struct library *library)
+{
+    for (struct text word = boot_params_cut_word(&words); word.size > 0;
+         word = boot_params_cut_word(&words)) {
+        struct text key = text_cut(&word, '=');
+        struct text param = key;
+        if (library_has(library, text_cut(&param, '.')) && param.size > 0)
+            return true;
+    }
+    return false;
+}
+
+static void add_load_options(struct options *options, const struct library *library)
 {
     void *interface = NULL;
     if (EFI_ERROR(firmware_protocol(firmware.image, &loaded_image_guid, &interface)))
@@ -64,7 +77,7 @@ static void add_load_options(struct options *options)
         return;
     }
     struct text words = {text, length};
-    if (!boot_params_are_ours(&words)) {
+    if (!boot_params_are_ours(&words) && !names_scenario(words, library)) {
         struct text shown = text_trim(words);
         shown.size = shown.size < SHOWN_MAX ? shown.size : SHOWN_MAX;
         notes_add("load options are ignored, no word of them is a PageLab parameter: %.*s",
@@ -74,9 +87,10 @@ static void add_load_options(struct options *options)
     }
 }
 
-void options_collect(struct options *options, const struct volume *volume)
+void options_collect(struct options *options, const struct volume *volume,
+                     const struct library *library)
 {
     options->size = 0;
     add_config(options, volume);
-    add_load_options(options);
+    add_load_options(options, library);
 }

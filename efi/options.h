@@ -3,7 +3,7 @@
 #define EFI_OPTIONS_H
 
 #include "core/text.h"
-#include "efi/volume.h"
+#include "efi/library.h"
 
 #define OPTIONS_MAX 32768
 
@@ -13,8 +13,10 @@ struct options {
     size_t size;
 };
 
-/* What cannot be read or is not meant for PageLab is left out with a note. */
-void options_collect(struct options *options, const struct volume *volume);
+/* What cannot be read or is not meant for PageLab is left out with a note. The library tells whether
+ * NAME.PARAM=VALUE is. */
+void options_collect(struct options *options, const struct volume *volume,
+                     const struct library *library);
 
 /* Adds the words of a text, comments left out. False when they do not fit: then none is added. */
 bool options_add(struct options *options, struct text text);
