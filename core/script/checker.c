@@ -334,6 +334,8 @@ static void check_command(struct checker *checker, struct command *command)
     else if (id == COMMAND_LOOKUP) {
         struct argument found = {.slot = checker_find_variable(checker, TEXT("found"))};
         make_variable(checker, &found, checker->depth);
+        command->result_slot = found.slot;
+        command->result_owner = found.owner;
     }
     check_bare_range(checker, command);
     if (id == COMMAND_ELSE)

@@ -1,4 +1,4 @@
-/* Runs the selected scenarios and reports on them: the whole of a run between start and end. */
+/* Runs the selected scenarios and reports them: the middle of every run, booted or hosted. */
 #ifndef CORE_SCRIPT_RUNNER_H
 #define CORE_SCRIPT_RUNNER_H
 
@@ -8,12 +8,13 @@
 #include "core/script/boot_params.h"
 
 struct run_args {
-    const struct boot_info *boot;
+    const struct boot_info *boot; /* its scenarios are loaded, checked again, and run */
     const struct boot_params *params;
-    struct arena *arena; /* all memory that the harness may use */
+    struct arena *arena; /* for all that the harness builds */
 };
 
-/* Prints the whole report, last line included. Never fails: what cannot run is reported. */
+/* Prints the whole report, from its plan to its last line. The machine and core/mm are up; no CPU but
+ * this one works. */
 enum run_status runner_run(const struct run_args *args);
 
 #endif

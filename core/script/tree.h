@@ -134,6 +134,8 @@ struct command {
     struct command *opener;       /* of ELSE and END: the command whose block this ends */
     struct argument *arguments;   /* spec->argument_count of them */
     uint32_t depth;               /* of the innermost scope around it; 0: the file */
+    uint32_t result_slot;         /* of `lookup`: the variable that it sets, as in an argument */
+    uint32_t result_owner;
 };
 
 /* The argument of a command by its meaning; NULL when it has none of that kind, or it was not given. */

@@ -1,0 +1,72 @@
+/* What the files of the compiler share. Private to the back half of core/script. */
+#ifndef CORE_SCRIPT_COMPILER_H
+#define CORE_SCRIPT_COMPILER_H
+
+#include "core/script/program.h"
+
+/* A block whose end has not been reached. */
+struct compile_block {
+    const struct command *opener;
+    const struct catcher *catcher; /* those around it */
+    const struct loop_state *loop;
+    struct on_block *on;
+    uint32_t begin;       /* index of its first operation */
+    uint32_t jump;        /* of `if` with `else`: of the jump over the second block */
+    uint32_t first_break; /* of a loop: jumps to its end, chained by op->slot; NO_SLOT ends */
+    struct catcher *catches;
+    struct sample_state *sample;
+    struct loop_state *repeat;
+    struct foreach_state *foreach;
+};
+
+struct compiler {
+    struct program *program;
+    struct run *run; /* facts and metrics must be there */
+    struct arena *arena;
+    struct compile_block blocks[SCRIPT_NESTING_MAX];
+    unsigned block_count;
+    const struct catcher *catcher; /* the innermost around the command at hand */
+    const struct loop_state *loop;
+    struct on_block *on;
+    uint64_t used_depths; /* bit: the scope of this depth has something to drop */
+    bool out_of_memory;
+};
+
+/* --- compile_operands.c ------------------------------------------------------------------------------ */
+
+/* Makes room for the words of the scenario. False: out of memory. */
+bool compile_words(struct program *program, const struct scenario *scenario, struct arena *arena);
+/* The index of a word; a new one if it has none yet. */
+uint32_t compile_word(struct program *program, struct text word);
+/* Computes an expression that stands outside of commands (needs, limit, a parameter's value). False:
+ * it has no value; *why says why. */
+bool compile_constant(struct compiler *compiler, const struct expression *expression,
+                      struct value *value, const char **why);
+/* False: out of memory. */
+bool compile_operand(struct compiler *compiler, const struct expression *expression,
+                     const char *at, const struct argument_spec *spec, struct operand *operand);
+
+/* --- compiler.c ---------------------------------------------------------------------------------------- */
+
+/* Compiles program->scenario with program->params; program->words must be there. ENOMEM. */
+result_t compile(struct compiler *compiler);
+struct op *compile_emit(struct compiler *compiler,
+                        const struct op *(*run)(struct run *run, const struct op *op),
+                        const struct command *command);
+
+/* --- compile_commands.c ---------------------------------------------------------------------------------- */
+
+/* A command without a block. */
+void compile_simple(struct compiler *compiler, const struct command *command);
+/* The arguments with the given meanings, in this order. NULL: out of memory. */
+const struct operand *compile_operands(struct compiler *compiler, const struct command *command,
+                                       const enum argument_id *ids, size_t count);
+/* An operand that was not given is this number. */
+void compile_set_default(const struct operand *operands, size_t index, int64_t number);
+/* NULL: the command has no metric, or out of memory. */
+struct sample_state *compile_sample(struct compiler *compiler, const struct command *command);
+void compile_variable(struct compiler *compiler, struct op *op, const struct command *command);
+void compile_use_scope(struct compiler *compiler, uint32_t depth);
+void *compile_allocate(struct compiler *compiler, size_t size);
+
+#endif

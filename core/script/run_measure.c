@@ -1,0 +1,144 @@
+/* Operations that measure: time, count, mark, check, floor, lookup. */
+#include "core/mm/mm.h"
+#include "core/script/run_ops.h"
+
+/* --- time -------------------------------------------------------------------------------------------------
+ * Between the two stamps of a block around nothing stand only the end of one function, one turn of the
+ * loop in runner.c and the start of the other. */
+
+static bool read_per(struct run *run, const struct op *op)
+{
+    int64_t per;
+    if (!run_number(run, &op->operands[0], &per))
+        return false;
+    if (per <= 0) {
+        run->stop = (struct stop){
+            .kind = STOP_ERROR, .number = EINVAL, .detail = "per= is not positive"};
+        return false;
+    }
+    op->sample->per = (uint64_t)per;
+    return true;
+}
+
+const struct op *run_time_begin(struct run *run, const struct op *op)
+{
+    struct sample_state *sample = op->sample;
+    if (UNLIKELY(run_is_late(run) || !read_per(run, op)))
+        return run_stop(run, op);
+    sample->start = machine_ticks();
+    return op + 1;
+}
+
+/* Apart, so that nothing of its preparations stands before the stamp. */
+__attribute__((noinline)) static const struct op *record(const struct op *op, ticks_t end)
+{
+    run_sample(op, op->sample, end - op->sample->start);
+    return op + 1;
+}
+
+const struct op *run_time_end(struct run *run, const struct op *op)
+{
+    (void)run;
+    return record(op, machine_ticks());
+}
+
+/* --- counters ----------------------------------------------------------------------------------------------- */
+
+const struct op *run_count_begin(struct run *run, const struct op *op)
+{
+    (void)run;
+    op->sample->start = counter_read((enum counter)op->slot);
+    return op + 1;
+}
+
+/* A level may fall; how far it moved is the sample. */
+const struct op *run_count_end(struct run *run, const struct op *op)
+{
+    (void)run;
+    int64_t moved = (int64_t)(counter_read((enum counter)op->slot) - op->sample->start);
+    run_sample(op, op->sample, moved < 0 ? (uint64_t)-moved : (uint64_t)moved);
+    return op + 1;
+}
+
+const struct op *run_mark(struct run *run, const struct op *op)
+{
+    for (unsigned i = 0; i < COUNTER_COUNT; i++)
+        run->mark[i] = counter_read((enum counter)i);
+    return op + 1;
+}
+
+const struct op *run_check(struct run *run, const struct op *op)
+{
+    struct audit_report report;
+    if (mm_audit(&report))
+        return op + 1;
+    run->stop = (struct stop){.kind = STOP_AUDIT};
+    memcpy(run->stop.text, report.text, sizeof(report.text));
+    return run_stop(run, op);
+}
+
+/* --- floor and lookup ----------------------------------------------------------------------------------------- */
+
+static bool read_count(struct run *run, const struct operand *operand, uint64_t *count)
+{
+    int64_t number;
+    if (!run_number(run, operand, &number))
+        return false;
+    *count = (uint64_t)number;
+    if (number > 0)
+        return true;
+    run->stop =
+        (struct stop){.kind = STOP_ERROR, .number = EINVAL, .detail = "n= is not positive"};
+    return false;
+}
+
+const struct op *run_floor(struct run *run, const struct op *op)
+{
+    static const enum machine_floor kinds[] = {
+        FLOOR_GATE,      FLOOR_TRAP,   FLOOR_RING3,     FLOOR_PAGE_CLEAR, FLOOR_PAGE_COPY,
+        FLOOR_INVLPG,    FLOOR_ROOT_LOAD, FLOOR_IPI,    FLOOR_AP_START,
+    };
+    unsigned what;
+    uint64_t left;
+    if (!run_choice(run, &op->operands[FLOOR_WHAT], &what) ||
+        !read_count(run, &op->operands[FLOOR_N], &left))
+        return run_stop(run, op);
+    while (left > 0) {
+        size_t wanted = left < FLOOR_SAMPLES_MAX ? left : FLOOR_SAMPLES_MAX;
+        size_t count = machine_floor(kinds[what], run->floor_samples, wanted, run->floor_pages);
+        if (count == 0)
+            return run_error_detail(run, op, ENOTSUP, "this machine cannot measure it");
+        for (size_t i = 0; i < count; i++)
+            run_sample(op, op->sample, run->floor_samples[i]);
+        left -= count < left ? count : left;
+        if (run_is_late(run))
+            return run_stop(run, op);
+    }
+    return op + 1;
+}
+
+const struct op *run_lookup(struct run *run, const struct op *op)
+{
+    int64_t address;
+    uint64_t left;
+    if (!run_number(run, &op->operands[LOOKUP_ADDRESS], &address) ||
+        !read_count(run, &op->operands[LOOKUP_N], &left))
+        return run_stop(run, op);
+    if (!run->spaces[op->space].thing.alive)
+        return run_error_detail(run, op, ENOENT, "the space is not alive");
+    struct space *space = run->spaces[op->space].space;
+    bool found = false;
+    for (; left > 0; left--) {
+        ticks_t start = machine_ticks();
+        found = space_lookup(space, (uint64_t)address);
+        ticks_t end = machine_ticks();
+        run_sample(op, op->sample, end - start);
+        if (left % 1024 == 0 && run_is_late(run))
+            return run_stop(run, op);
+    }
+    run->variables[op->slot] = (struct variable_slot){
+        .value = {.number = found},
+        .owner = op->owner,
+    };
+    return op + 1;
+}

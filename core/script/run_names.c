@@ -1,0 +1,187 @@
+/* Names at run time: what is alive, what a scope drops at its end, what range a name stands for. */
+#include "core/script/program.h"
+
+void run_make_alive(struct run *run, struct thing *thing, uint32_t owner)
+{
+    thing->alive = true;
+    list_add_last(&run->scopes[owner], &thing->link);
+}
+
+void run_make_dead(struct thing *thing)
+{
+    thing->alive = false;
+    if (thing->link.next != NULL)
+        list_remove(&thing->link);
+}
+
+/* --- dropping --------------------------------------------------------------------------------------------- */
+
+/* The first name of the space that was mapped after the cell and lies over [base, end). */
+static const struct region_cell *find_younger(const struct run *run,
+                                              const struct region_cell *cell, uint64_t base,
+                                              uint64_t end)
+{
+    const struct region_cell *lowest = NULL;
+    for (uint32_t i = 0; i < run->program->script->region_count; i++) {
+        const struct region_cell *other = run_cell(run, cell->thing.space, i);
+        const struct range *range = &other->range;
+        bool overlaps = other->thing.alive && other->born > cell->born && range->base < end &&
+                        range->base + range->size_bytes > base;
+        if (overlaps && (lowest == NULL || range->base < lowest->range.base))
+            lowest = other;
+    }
+    return lowest;
+}
+
+/* Unmaps what is left of a region where others may have been mapped into its range since. */
+static result_t unmap_around_others(const struct run *run, struct space *space,
+                                    const struct region_cell *cell)
+{
+    uint64_t base = cell->range.base;
+    uint64_t end = base + cell->range.size_bytes;
+    while (base < end) {
+        const struct region_cell *other = find_younger(run, cell, base, end);
+        uint64_t stop = other == NULL ? end : other->range.base;
+        if (stop > base) {
+            result_t result =
+                space_unmap(space, (struct range){.base = base, .size_bytes = stop - base});
+            if (result != OK)
+                return result;
+        }
+        base = other == NULL ? end : other->range.base + other->range.size_bytes;
+    }
+    return OK;
+}
+
+result_t run_drop_region(struct run *run, struct region_cell *cell)
+{
+    const struct space_slot *slot = &run->spaces[cell->thing.space];
+    result_t result = slot->has_holes ? unmap_around_others(run, slot->space, cell)
+                                      : space_unmap(slot->space, cell->range);
+    if (result == OK)
+        run_make_dead(&cell->thing);
+    return result;
+}
+
+void run_drop_space(struct run *run, struct space_slot *slot)
+{
+    uint32_t count = run->program->script->region_count;
+    struct region_cell *cells = run_cell(run, slot->thing.space, 0);
+    for (uint32_t i = 0; i < count; i++) {
+        if (cells[i].thing.alive)
+            run_make_dead(&cells[i].thing);
+    }
+    run_make_dead(&slot->thing);
+    space_destroy(slot->space);
+    slot->space = NULL;
+}
+
+bool run_drop_scope(struct run *run, uint32_t depth)
+{
+    struct list_node *scope = &run->scopes[depth];
+    while (!list_is_empty(scope)) {
+        struct thing *thing = CONTAINER_OF(scope->previous, struct thing, link);
+        if (thing->region == NO_SLOT) {
+            run_drop_space(run, CONTAINER_OF(thing, struct space_slot, thing));
+            continue;
+        }
+        result_t result = run_drop_region(run, CONTAINER_OF(thing, struct region_cell, thing));
+        if (result != OK) {
+            run->stop = (struct stop){.kind = STOP_CLEANUP, .number = (int)result};
+            return false;
+        }
+    }
+    for (uint32_t i = 0; i < run->program->script->variable_count; i++) {
+        if (run->variables[i].owner == depth)
+            run->variables[i].value = (struct value){.word = WORD_UNSET};
+    }
+    return true;
+}
+
+bool run_drop_scopes(struct run *run, uint32_t depth)
+{
+    for (uint32_t i = run->program->script->depth_max; i + 1 > depth; i--) {
+        if (!run_drop_scope(run, i))
+            return false;
+        if (i == 0)
+            break;
+    }
+    return true;
+}
+
+/* --- ranges -------------------------------------------------------------------------------------------------- */
+
+static bool refuse(struct run *run, result_t error, const char *detail)
+{
+    run->stop = (struct stop){.kind = STOP_ERROR, .number = (int)error, .detail = detail};
+    return false;
+}
+
+/* S@EXPR: the whole address space is the name's range. */
+static bool resolve_bare(struct run *run, const struct op *op, struct run_range *range,
+                         uint64_t offset)
+{
+    const struct operand *operands = op->operands;
+    int64_t address;
+    int64_t size = 8;
+    if (!run_number(run, &operands[RANGE_ADDRESS], &address))
+        return false;
+    if (operands[RANGE_SIZE].given && !run_number(run, &operands[RANGE_SIZE], &size))
+        return false;
+    uint64_t base;
+    uint64_t last;
+    if (size == 0)
+        return refuse(run, EINVAL, "the size is zero");
+    /* An access has 8 bytes, however small the range. */
+    uint64_t reach = (uint64_t)size < 8 ? 8 : (uint64_t)size;
+    if (size < 0 || __builtin_add_overflow((uint64_t)address, offset, &base) ||
+        __builtin_add_overflow(base, reach - 1, &last))
+        return refuse(run, ERANGE, "the range does not fit into 64 bits");
+    if (base < machine_user_high() && last >= space_user_high())
+        return refuse(run, ERANGE, "the range meets the harness window");
+    range->range = (struct range){.base = base, .size_bytes = (uint64_t)size};
+    range->end = UINT64_MAX;
+    return true;
+}
+
+static bool resolve_named(struct run *run, const struct op *op, struct run_range *range,
+                          uint64_t offset)
+{
+    const struct region_cell *cell = run_cell(run, op->space, op->region);
+    if (!cell->thing.alive)
+        return refuse(run, ENOENT, "the region is not alive");
+    if (offset > cell->range.size_bytes)
+        return refuse(run, ERANGE, "the offset is outside of the region");
+    const struct operand *operand = &op->operands[RANGE_SIZE];
+    uint64_t rest = cell->range.size_bytes - offset;
+    uint64_t size = rest;
+    int64_t number;
+    bool is_rest = !operand->given || (operand->code == NULL && operand->value.word != WORD_NONE);
+    if (!is_rest) {
+        if (!run_number(run, operand, &number))
+            return false;
+        size = (uint64_t)number;
+    }
+    if (size == 0)
+        return refuse(run, EINVAL, "the size is zero");
+    if (size > rest)
+        return refuse(run, ERANGE, "the range ends outside of the region");
+    range->range = (struct range){.base = cell->range.base + offset, .size_bytes = size};
+    range->end = cell->range.base + cell->range.size_bytes - 1;
+    return true;
+}
+
+bool run_resolve_range(struct run *run, const struct op *op, struct run_range *range)
+{
+    struct space_slot *slot = &run->spaces[op->space];
+    int64_t offset = 0;
+    if (!slot->thing.alive)
+        return refuse(run, ENOENT, "the space is not alive");
+    if (op->operands[RANGE_OFFSET].given &&
+        !run_number(run, &op->operands[RANGE_OFFSET], &offset))
+        return false;
+    range->space = slot->space;
+    range->offset = (uint64_t)offset;
+    return op->region == NO_SLOT ? resolve_bare(run, op, range, range->offset)
+                                 : resolve_named(run, op, range, range->offset);
+}
