@@ -35,9 +35,9 @@ uint64_t histogram_low(unsigned bucket)
     return (uint64_t)(bucket - shift * HISTOGRAM_PER_POWER) << shift;
 }
 
-uint64_t histogram_high(unsigned bucket)
+uint64_t histogram_end(unsigned bucket)
 {
-    return bucket + 1 == HISTOGRAM_BUCKETS ? UINT64_MAX : histogram_low(bucket + 1) - 1;
+    return bucket + 1 == HISTOGRAM_BUCKETS ? UINT64_MAX : histogram_low(bucket + 1);
 }
 
 uint64_t histogram_at_rank(const struct histogram *histogram, uint64_t rank)

@@ -25,10 +25,11 @@ void histogram_reset(struct histogram *histogram);
 /* O(1), no allocation. */
 void histogram_add(struct histogram *histogram, uint64_t value);
 
-/* The bucket of a value, and the lowest and highest value of a bucket, both inclusive. */
+/* The bucket of a value; the lowest value of a bucket, and the first beyond it (of the last bucket its
+ * own highest, since there is none beyond). */
 unsigned histogram_bucket(uint64_t value);
 uint64_t histogram_low(unsigned bucket);
-uint64_t histogram_high(unsigned bucket);
+uint64_t histogram_end(unsigned bucket);
 
 /* The lower bound of the bucket that holds the rank-th smallest value; ranks count from 1 and do not
  * go beyond the number of values added. O(buckets). */

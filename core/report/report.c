@@ -323,7 +323,7 @@ static void histogram_rows(const struct metric *metric)
             continue;
         row_begin(metric->name);
         csv_milli(histogram_low(bucket));
-        csv_milli(histogram_high(bucket));
+        csv_milli(histogram_end(bucket));
         csv_unsigned(values);
         csv_row_end();
     }

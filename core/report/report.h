@@ -49,6 +49,7 @@ void report_diagnostic(const char *format, ...) __attribute__((format(printf, 1,
  * is left out. `scratch` is for sorting. */
 void report_timings(const struct metric *metrics, size_t count, struct arena *scratch);
 void report_samples(const struct metric *metrics, size_t count);
+/* Only buckets with values; low and high are a half-open range. */
 void report_histogram(const struct metric *metrics, size_t count);
 /* before: values of all counters at the combination's first command; only those that moved. */
 void report_counters(const uint64_t before[COUNTER_COUNT], const uint64_t after[COUNTER_COUNT]);

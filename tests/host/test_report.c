@@ -308,8 +308,8 @@ static void test_blocks(void **state)
                                  "fork-cow,pages=4 mode=a,fork.latency,0,0,2.5\n"
                                  "fork-cow,pages=4 mode=a,fork.latency,3,1,5\n@pagelab end"));
     assert_non_null(strstr(said, "scenario,params,metric,low,high,count\n"
-                                 "fork-cow,pages=4 mode=a,fork.latency,2.496,2.527,1\n"
-                                 "fork-cow,pages=4 mode=a,fork.latency,4.992,5.055,1\n@pagelab"));
+                                 "fork-cow,pages=4 mode=a,fork.latency,2.496,2.528,1\n"
+                                 "fork-cow,pages=4 mode=a,fork.latency,4.992,5.056,1\n@pagelab"));
     assert_non_null(strstr(said, "scenario,params,counter,value\n"
                                  "fork-cow,pages=4 mode=a,fault.anon,7\n"
                                  "fork-cow,pages=4 mode=a,commit.used,-2\n@pagelab end"));
