@@ -21,10 +21,10 @@
 #define DETAIL_ROWS 6
 #define DETAIL_ROWS_SMALL 2
 #define SMALL_ROWS 22
-#define NAME_WIDTH 18
-#define TEXT_COLUMN (6 + NAME_WIDTH + 1)
+#define NAME_COLUMN 6
+#define NAME_WIDTH_MAX 18
 #define TAGS_WIDTH_MAX 24
-#define LINE_MAX 200
+#define LINE_MAX 300
 
 static unsigned detail_rows(const struct screen *screen)
 {
@@ -65,28 +65,50 @@ static size_t join_tags(const struct scenario *scenario, char *buffer, size_t si
     return length < size ? length : size - 1;
 }
 
-static void draw_broken_line(struct menu *menu, unsigned row, const struct scenario *scenario,
-                             bool is_current)
+/* As wide as the longest name, within reason. */
+static unsigned name_width(const struct library *library)
 {
-    const struct script_error *error = &scenario->errors[0];
-    screen_print(&menu->screen, row, TEXT_COLUMN, is_current ? STYLE_ERROR_CURRENT : STYLE_ERROR,
-                 "BROKEN %s:%u:%u: %s", scenario->file_name, error->line, error->column,
-                 error->message);
+    size_t width = 0;
+    for (size_t i = 0; i < library->count; i++) {
+        if (library->scenarios[i].name.size > width)
+            width = library->scenarios[i].name.size;
+    }
+    return width < NAME_WIDTH_MAX ? (unsigned)width : NAME_WIDTH_MAX;
 }
 
-static void draw_good_line(struct menu *menu, unsigned row, const struct scenario *scenario,
-                           bool is_current)
+/* Prints what fits before column `end`; what does not ends in dots. */
+static void draw_cut(struct menu *menu, unsigned row, unsigned column, unsigned end,
+                     enum screen_style style, struct text text)
+{
+    if (column + 2 > end)
+        return;
+    bool cut = text.size > end - column;
+    text.size = cut ? end - column - 2 : text.size;
+    screen_print(&menu->screen, row, column, style, "%.*s%s", TEXT_ARGS(text), cut ? ".." : "");
+}
+
+static void draw_broken_line(struct menu *menu, unsigned row, unsigned column, size_t index)
+{
+    const struct scenario *scenario = &menu->choice->library->scenarios[index];
+    const struct script_error *error = &scenario->errors[0];
+    char text[LINE_MAX];
+    fmt_print(text, sizeof(text), "BROKEN %s:%u:%u: %s", scenario->file_name, error->line,
+              error->column, error->message);
+    draw_cut(menu, row, column, menu->screen.columns,
+             index == menu->current ? STYLE_ERROR_CURRENT : STYLE_ERROR, text_of(text));
+}
+
+static void draw_good_line(struct menu *menu, unsigned row, unsigned column, size_t index)
 {
     struct screen *screen = &menu->screen;
+    const struct scenario *scenario = &menu->choice->library->scenarios[index];
+    bool is_current = index == menu->current;
     char tags[TAGS_WIDTH_MAX + 1];
     unsigned tags_width = (unsigned)join_tags(scenario, tags, sizeof(tags));
     unsigned tags_column = screen->columns - tags_width - 1;
-    int room = (int)tags_column - TEXT_COLUMN - 2;
-    int length = (int)scenario->description.size;
-    enum screen_style dim = is_current ? STYLE_CURRENT : STYLE_DIM;
-    screen_print(screen, row, TEXT_COLUMN, is_current ? STYLE_CURRENT : STYLE_NORMAL, "%.*s",
-                 length < room ? length : room, scenario->description.data);
-    screen_print(screen, row, tags_column, dim, "%s", tags);
+    draw_cut(menu, row, column, tags_column - 1, is_current ? STYLE_CURRENT : STYLE_NORMAL,
+             scenario->description);
+    screen_print(screen, row, tags_column, is_current ? STYLE_CURRENT : STYLE_DIM, "%s", tags);
 }
 
 static void draw_scenario(struct menu *menu, unsigned row, size_t index)
@@ -94,16 +116,17 @@ static void draw_scenario(struct menu *menu, unsigned row, size_t index)
     struct screen *screen = &menu->screen;
     const struct scenario *scenario = &menu->choice->library->scenarios[index];
     bool is_current = index == menu->current;
+    enum screen_style style = is_current ? STYLE_CURRENT : STYLE_BRIGHT;
+    unsigned text_column = NAME_COLUMN + name_width(menu->choice->library) + 2;
     if (is_current)
         screen_paint(screen, row, 0, screen->columns, STYLE_CURRENT);
-    int name_size = (int)scenario->name.size;
-    screen_print(screen, row, 0, is_current ? STYLE_CURRENT : STYLE_BRIGHT, "%c [%c] %-*.*s",
-                 is_current ? '>' : ' ', scenario->selected ? 'x' : ' ', NAME_WIDTH,
-                 name_size < NAME_WIDTH ? name_size : NAME_WIDTH, scenario->name.data);
+    screen_print(screen, row, 0, style, "%c [%c]", is_current ? '>' : ' ',
+                 scenario->selected ? 'x' : ' ');
+    draw_cut(menu, row, NAME_COLUMN, text_column - 1, style, scenario->name);
     if (scenario->error_count > 0)
-        draw_broken_line(menu, row, scenario, is_current);
+        draw_broken_line(menu, row, text_column, index);
     else
-        draw_good_line(menu, row, scenario, is_current);
+        draw_good_line(menu, row, text_column, index);
 }
 
 static void draw_rule(struct menu *menu, unsigned row)
