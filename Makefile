@@ -45,15 +45,14 @@ CORE_FLAGS := $(COMMON) -O2 -Ix86_64 -ffreestanding -mno-red-zone -mgeneral-regs
               -fno-pic -fno-pie -fno-stack-protector -fno-asynchronous-unwind-tables \
               -fno-omit-frame-pointer
 CORE_LINK  := -nostdlib -static -T x86_64/link.ld -z max-page-size=4096 -z noexecstack --build-id=none
-EFI_FLAGS  := $(COMMON) -O2 -isystem /usr/include/efi -isystem /usr/include/efi/x86_64 \
-              -DGNU_EFI_USE_MS_ABI -ffreestanding -fno-builtin-printf -mno-red-zone \
+EFI_HEADER := -isystem /usr/include/efi -isystem /usr/include/efi/x86_64 -DGNU_EFI_USE_MS_ABI
+EFI_FLAGS  := $(COMMON) -O2 $(EFI_HEADER) -ffreestanding -fno-builtin-printf -mno-red-zone \
               -mgeneral-regs-only -fpie -fvisibility=hidden -fshort-wchar -fno-stack-protector \
               -fno-asynchronous-unwind-tables
 EFI_LINK   := -nostdlib -pie --no-dynamic-linker -z text -z noexecstack -z max-page-size=4096 \
               --build-id=none -T efi/loader.ld
-HOST_FLAGS := $(COMMON) -O1 -Itests/host -isystem /usr/include/efi \
-              -isystem /usr/include/efi/x86_64 -pthread -fno-omit-frame-pointer -fsanitize=$(SANITIZE) \
-              -fno-sanitize-recover=all
+HOST_FLAGS := $(COMMON) -O1 $(EFI_HEADER) -Itests/host -pthread -fno-omit-frame-pointer \
+              -fsanitize=$(SANITIZE) -fno-sanitize-recover=all
 FUZZ_FLAGS := $(filter-out -fsanitize=%,$(HOST_FLAGS)) -fsanitize=fuzzer-no-link,address,undefined
 export SOURCE_DATE_EPOCH := 1577836800
 
