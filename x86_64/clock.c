@@ -32,6 +32,8 @@
 #define PIT_PORT_CHANNEL_2 0x42
 #define PIT_PORT_COMMAND 0x43
 #define PIT_PORT_GATE 0x61
+#define PIT_LATCH 0x80          /* channel 2 */
+#define PIT_RATE_GENERATOR 0xb4 /* channel 2, both bytes, mode 2 */
 
 struct source {
     const char *name;
@@ -169,26 +171,25 @@ static uint64_t from_acpi_timer(void)
     return measure(&clock);
 }
 
-/* Channel 2 counts down to 0 once; its output can be read at the gate's port. */
+static uint64_t read_pit(void)
+{
+    port_write8(PIT_PORT_COMMAND, PIT_LATCH);
+    uint64_t low = port_read8(PIT_PORT_CHANNEL_2);
+    return 0xffff - (low | (uint64_t)port_read8(PIT_PORT_CHANNEL_2) << 8);
+}
+
+/* Channel 2, which nothing but the speaker uses, counts down from 65,536 again and again: 55 ms. */
 static uint64_t from_pit(void)
 {
-    uint16_t count = (uint16_t)(PIT_HZ * MEASURE_US / 1000000);
-    uint8_t gate = port_read8(PIT_PORT_GATE) & 0xfc; /* speaker off, gate closed */
-    port_write8(PIT_PORT_GATE, gate);
-    port_write8(PIT_PORT_COMMAND, 0xb0); /* channel 2, both bytes, mode 0 */
-    port_write8(PIT_PORT_CHANNEL_2, (uint8_t)count);
-    port_write8(PIT_PORT_CHANNEL_2, (uint8_t)(count >> 8));
+    uint8_t gate = port_read8(PIT_PORT_GATE) & 0xfc; /* speaker off */
     port_write8(PIT_PORT_GATE, gate | 1);
-    ticks_t begin = machine_ticks();
-    unsigned turns = 0;
-    while ((port_read8(PIT_PORT_GATE) & 0x20) == 0) {
-        if (++turns == TURNS_MAX / 10)
-            return 0;
-    }
-    ticks_t ticks = machine_ticks() - begin;
+    port_write8(PIT_PORT_COMMAND, PIT_RATE_GENERATOR);
+    port_write8(PIT_PORT_CHANNEL_2, 0);
+    port_write8(PIT_PORT_CHANNEL_2, 0);
+    struct counter_clock clock = {read_pit, 0xffff, PIT_HZ};
+    uint64_t frequency = measure(&clock);
     port_write8(PIT_PORT_GATE, gate);
-    /* Output that was high from the start is a channel that does not count. */
-    return turns < 10 ? 0 : scale(ticks, count, PIT_HZ);
+    return frequency;
 }
 
 /* --- choosing ------------------------------------------------------------------------------------ */
