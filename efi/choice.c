@@ -60,20 +60,29 @@ static result_t try_parameters(struct choice *choice, struct text words,
     return result == OK ? check_references(choice, &spare->params, error) : result;
 }
 
+/* Ticks what run= and skip= say; on failure the ticks stay as they are. */
+static result_t tick_again(struct choice *choice, const struct boot_params *params,
+                           struct boot_params_error *error)
+{
+    bool ticks[LIBRARY_MAX];
+    struct scenario *scenarios = choice->library->scenarios;
+    for (size_t i = 0; i < choice->library->count; i++)
+        ticks[i] = scenarios[i].selected;
+    result_t result = select(choice, params, error);
+    for (size_t i = 0; result != OK && i < choice->library->count; i++)
+        scenarios[i].selected = ticks[i];
+    return result;
+}
+
 result_t choice_replace(struct choice *choice, struct text words, struct boot_params_error *error)
 {
     if (try_parameters(choice, words, error) != OK)
         return EINVAL;
     const struct boot_params *old = &choice->current->params;
     const struct boot_params *new = &choice->spare->params;
-    if (!text_equal(old->run, new->run) || !text_equal(old->skip, new->skip)) {
-        result_t result = select(choice, new, error);
-        if (result != OK) {
-            struct boot_params_error ignored;
-            (void)select(choice, old, &ignored);
-            return EINVAL;
-        }
-    }
+    bool selects = !text_equal(old->run, new->run) || !text_equal(old->skip, new->skip);
+    if (selects && tick_again(choice, new, error) != OK)
+        return EINVAL;
 
     struct parameters *before = choice->current;
     choice->current = choice->spare;
