@@ -14,11 +14,8 @@ static enum arithmetic invert(int64_t a, int64_t b, int64_t *result)
     return ARITHMETIC_OK;
 }
 
-static enum arithmetic not(int64_t a, int64_t b, int64_t *result)
-{
-    (void)b;
-    *result = !a;
-    return ARITHMETIC_OK;
+static enum arithmetic not(int64_t a, int64_t b, int64_t *result) {
+    (void)b; *result = !a; return ARITHMETIC_OK;
 }
 
 static enum arithmetic truth(int64_t a, int64_t b, int64_t *result)
@@ -101,22 +98,16 @@ static enum arithmetic greater_equal(int64_t a, int64_t b, int64_t *result)
     return ARITHMETIC_OK;
 }
 
-static enum arithmetic and(int64_t a, int64_t b, int64_t *result)
-{
-    *result = a & b;
-    return ARITHMETIC_OK;
+static enum arithmetic and (int64_t a, int64_t b, int64_t *result) {
+                               *result = a & b; return ARITHMETIC_OK;
 }
 
-static enum arithmetic xor(int64_t a, int64_t b, int64_t *result)
-{
-    *result = a ^ b;
-    return ARITHMETIC_OK;
+static enum arithmetic xor (int64_t a, int64_t b, int64_t *result) {
+                               *result = a ^ b; return ARITHMETIC_OK;
 }
 
-static enum arithmetic or(int64_t a, int64_t b, int64_t *result)
-{
-    *result = a | b;
-    return ARITHMETIC_OK;
+static enum arithmetic or (int64_t a, int64_t b, int64_t *result) {
+                              *result = a | b; return ARITHMETIC_OK;
 }
 
 static enum arithmetic (*const operators[])(int64_t a, int64_t b, int64_t *result) = {
@@ -137,7 +128,8 @@ static enum arithmetic (*const operators[])(int64_t a, int64_t b, int64_t *resul
     [TERM_GREATER_EQUAL] = greater_equal,
     [TERM_AND] = and,
     [TERM_XOR] = xor,
-    [TERM_OR] = or,
+    [TERM_OR] = or
+    ,
 };
 
 enum arithmetic arithmetic_apply(enum term_kind kind, int64_t a, int64_t b, int64_t *result)

@@ -325,9 +325,10 @@ static result_t apply_word(struct boot_params *params, struct text word,
     if (key.size == word.size)
         return refuse_unknown(word, key, error);
     if (text_starts(key, "policy.")) {
-        fmt_print(error->text, sizeof(error->text),
-                  "boot parameter '%.*s' is not yet supported: policies arrive with a later version",
-                  TEXT_ARGS(shown(word)));
+        fmt_print(
+            error->text, sizeof(error->text),
+            "boot parameter '%.*s' is not yet supported: policies arrive with a later version",
+            TEXT_ARGS(shown(word)));
         return ENOTSUP;
     }
     const struct parameter *parameter = find_parameter(key);

@@ -33,9 +33,9 @@ struct checker {
     struct arena *arena;
     struct script *script;
     uint32_t cell_count;
-    uint8_t *lives;    /* enum life of each cell */
-    uint8_t *owners;   /* 1 + depth of the owning scope of each cell; 0: made nowhere so far */
-    uint32_t *seen;    /* number of the last merge that looked at a cell */
+    uint8_t *lives;  /* enum life of each cell */
+    uint8_t *owners; /* 1 + depth of the owning scope of each cell; 0: made nowhere so far */
+    uint32_t *seen;  /* number of the last merge that looked at a cell */
     uint32_t merge;
     struct change *log;
     uint32_t log_count;
@@ -43,9 +43,10 @@ struct checker {
     uint8_t *variable_owners; /* as owners */
     struct open_block blocks[SCRIPT_NESTING_MAX];
     unsigned block_count;
-    unsigned depth;      /* of scopes */
-    unsigned in_time;    /* blocks of `time` around */
-    unsigned deferring;  /* blocks of `try` and `expect error` around: dead names are left to run time */
+    unsigned depth;   /* of scopes */
+    unsigned in_time; /* blocks of `time` around */
+    unsigned
+        deferring; /* blocks of `try` and `expect error` around: dead names are left to run time */
     uint32_t name_count; /* of all kinds, against SCRIPT_NAMES_MAX */
     bool out_of_memory;
 };
@@ -60,8 +61,7 @@ bool checker_run(struct checker *checker, struct scenario *scenario, struct aren
 /* Gives numbers to all names that the script makes (checker_names.c). False: out of memory. */
 bool checker_collect_names(struct checker *checker);
 /* Finds the variables of an expression; `param_limit`: only parameters before this one are known. */
-void checker_expression(struct checker *checker, struct expression *expression,
-                        size_t param_limit);
+void checker_expression(struct checker *checker, struct expression *expression, size_t param_limit);
 /* Records an error and returns false when the name of a space or region that a command uses is
  * unknown, or is certainly not alive. */
 bool checker_use_space(struct checker *checker, struct text name, uint32_t space, const char *at);

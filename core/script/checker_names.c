@@ -90,8 +90,8 @@ static void collect_argument(struct checker *checker, const struct command *comm
     else if (spec->type == TYPE_REGION_NEW && !text_is(argument->region_name, "_"))
         add_name(checker, script->region_names, &script->region_count, argument->region_name);
     else if (spec->type == TYPE_VARIABLE)
-        argument->slot = add_name(checker, script->variable_names, &script->variable_count,
-                                  argument->text);
+        argument->slot =
+            add_name(checker, script->variable_names, &script->variable_count, argument->text);
     else if (spec->type == TYPE_METRIC)
         add_metric(checker, command, argument);
 }
@@ -145,14 +145,16 @@ bool checker_use_space(struct checker *checker, struct text name, uint32_t space
         for (uint32_t i = 0; i < checker->script->space_count; i++)
             suggestion_offer(&suggestion, checker->script->space_names[i]);
         char near[SUGGEST_TEXT_MAX];
-        script_error(checker->scenario, at, "unknown space '%.*s'%s",
-                     TEXT_ARGS(script_shown(name)), suggestion_text(&suggestion, near));
+        script_error(checker->scenario, at, "unknown space '%.*s'%s", TEXT_ARGS(script_shown(name)),
+                     suggestion_text(&suggestion, near));
         return false;
     }
     uint32_t cell = checker_cell(checker, space, 0);
+    if (checker->deferring > 0)
+        return true;
     if (checker->owners[cell] == 0)
         problem = "nothing above makes it in this scope";
-    else if (checker->lives[cell] == LIFE_DEAD && checker->deferring == 0)
+    else if (checker->lives[cell] == LIFE_DEAD)
         problem = "it is not alive here";
     if (problem != NULL)
         script_error(checker->scenario, at, "no space '%.*s' (ENOENT): %s",
@@ -182,11 +184,12 @@ bool checker_use_region(struct checker *checker, const struct argument *argument
     uint32_t cell = 0;
     if (argument->region != NO_SLOT)
         cell = checker_cell(checker, argument->space, argument->region + 1);
-    if (argument->region == NO_SLOT || checker->owners[cell] == 0) {
+    bool deferred = checker->deferring > 0 && argument->region != NO_SLOT;
+    if (!deferred && (argument->region == NO_SLOT || checker->owners[cell] == 0)) {
         refuse_region(checker, argument);
         return false;
     }
-    if (checker->lives[cell] == LIFE_DEAD && checker->deferring == 0) {
+    if (!deferred && checker->lives[cell] == LIFE_DEAD) {
         script_error(checker->scenario, argument->at,
                      "no region '%.*s.%.*s' (ENOENT): it is not alive here",
                      TEXT_ARGS(argument->space_name), TEXT_ARGS(argument->region_name));
@@ -305,8 +308,7 @@ static void resolve(struct checker *checker, struct term *term, size_t param_lim
         resolve_of_thing(checker, term, first, rest);
 }
 
-void checker_expression(struct checker *checker, struct expression *expression,
-                        size_t param_limit)
+void checker_expression(struct checker *checker, struct expression *expression, size_t param_limit)
 {
     for (uint32_t i = 0; i < expression->count; i++) {
         if (expression->terms[i].kind == TERM_VARIABLE)

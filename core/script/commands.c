@@ -3,10 +3,6 @@
 
 #define NEED (POSITIONAL | REQUIRED)
 #define NO_WORDS NULL, NULL
-#define WITH_BLOCK {"BLOCK", ARGUMENT_BLOCK, TYPE_BLOCK, NEED, NO_WORDS, NULL}
-#define RANGE_PART                                                                \
-    {"offset", ARGUMENT_OFFSET, TYPE_NUMBER, 0, NO_WORDS, "0"},                   \
-    {"size", ARGUMENT_SIZE, TYPE_NUMBER, 0, "rest", NULL, "rest"}
 
 static const struct argument_spec limit_arguments[] = {
     {"time", ARGUMENT_SECONDS, TYPE_NUMBER, REQUIRED, NO_WORDS, NULL},
@@ -33,12 +29,14 @@ static const struct argument_spec map_arguments[] = {
 };
 static const struct argument_spec unmap_arguments[] = {
     {"RANGE", ARGUMENT_THING, TYPE_RANGE, NEED, NO_WORDS, NULL},
-    RANGE_PART,
+    {"offset", ARGUMENT_OFFSET, TYPE_NUMBER, 0, NO_WORDS, "0"},
+    {"size", ARGUMENT_SIZE, TYPE_NUMBER, 0, "rest", NULL, "rest"},
 };
 static const struct argument_spec protect_arguments[] = {
     {"RANGE", ARGUMENT_THING, TYPE_RANGE, NEED, NO_WORDS, NULL},
     {"prot", ARGUMENT_PROT, TYPE_PROT, REQUIRED, NO_WORDS, NULL},
-    RANGE_PART,
+    {"offset", ARGUMENT_OFFSET, TYPE_NUMBER, 0, NO_WORDS, "0"},
+    {"size", ARGUMENT_SIZE, TYPE_NUMBER, 0, "rest", NULL, "rest"},
 };
 static const struct argument_spec fork_arguments[] = {
     {"SPACE", ARGUMENT_THING, TYPE_SPACE, NEED, NO_WORDS, NULL},
@@ -50,7 +48,8 @@ static const struct argument_spec drop_arguments[] = {
 static const struct argument_spec touch_arguments[] = {
     {"RANGE", ARGUMENT_THING, TYPE_RANGE, NEED, NO_WORDS, NULL},
     {"ACCESS", ARGUMENT_WHAT, TYPE_CHOICE, NEED, "read write exec", NULL, NULL},
-    RANGE_PART,
+    {"offset", ARGUMENT_OFFSET, TYPE_NUMBER, 0, NO_WORDS, "0"},
+    {"size", ARGUMENT_SIZE, TYPE_NUMBER, 0, "rest", NULL, "rest"},
     {"stride", ARGUMENT_STRIDE, TYPE_NUMBER, 0, NO_WORDS, "4K"},
     {"order", ARGUMENT_ORDER, TYPE_CHOICE, 0, "up down random", NULL, "up"},
     {"value", ARGUMENT_VALUE, TYPE_NUMBER, 0, NO_WORDS, "1"},
@@ -61,7 +60,8 @@ static const struct argument_spec touch_arguments[] = {
 static const struct argument_spec fill_arguments[] = {
     {"RANGE", ARGUMENT_THING, TYPE_RANGE, NEED, NO_WORDS, NULL},
     {"pattern", ARGUMENT_PATTERN, TYPE_NUMBER, REQUIRED, NO_WORDS, NULL},
-    RANGE_PART,
+    {"offset", ARGUMENT_OFFSET, TYPE_NUMBER, 0, NO_WORDS, "0"},
+    {"size", ARGUMENT_SIZE, TYPE_NUMBER, 0, "rest", NULL, "rest"},
 };
 static const struct argument_spec floor_arguments[] = {
     {"WHAT", ARGUMENT_WHAT, TYPE_CHOICE, NEED,
@@ -77,12 +77,12 @@ static const struct argument_spec lookup_arguments[] = {
 static const struct argument_spec repeat_arguments[] = {
     {"COUNT", ARGUMENT_N, TYPE_NUMBER, NEED, NO_WORDS, NULL},
     {"warmup", ARGUMENT_WARMUP, TYPE_NUMBER, 0, NO_WORDS, "0"},
-    WITH_BLOCK,
+    {"BLOCK", ARGUMENT_BLOCK, TYPE_BLOCK, NEED, NO_WORDS, NULL},
 };
 static const struct argument_spec foreach_arguments[] = {
     {"VARIABLE", ARGUMENT_VARIABLE, TYPE_VARIABLE, NEED, NO_WORDS, NULL},
     {"LIST", ARGUMENT_LIST, TYPE_LIST, NEED, NO_WORDS, NULL},
-    WITH_BLOCK,
+    {"BLOCK", ARGUMENT_BLOCK, TYPE_BLOCK, NEED, NO_WORDS, NULL},
 };
 static const struct argument_spec set_arguments[] = {
     {"VARIABLE", ARGUMENT_VARIABLE, TYPE_VARIABLE, NEED, NO_WORDS, NULL},
@@ -94,12 +94,12 @@ static const struct argument_spec random_arguments[] = {
 };
 static const struct argument_spec if_arguments[] = {
     {"CONDITION", ARGUMENT_VALUE, TYPE_CONDITION, NEED, NO_WORDS, NULL},
-    WITH_BLOCK,
+    {"BLOCK", ARGUMENT_BLOCK, TYPE_BLOCK, NEED, NO_WORDS, NULL},
     {"ELSE", ARGUMENT_ELSE, TYPE_ELSE, POSITIONAL, NO_WORDS, NULL},
 };
 static const struct argument_spec on_arguments[] = {
     {"CPU", ARGUMENT_N, TYPE_NUMBER, NEED, NO_WORDS, NULL},
-    WITH_BLOCK,
+    {"BLOCK", ARGUMENT_BLOCK, TYPE_BLOCK, NEED, NO_WORDS, NULL},
 };
 static const struct argument_spec log_arguments[] = {
     {"TEXT", ARGUMENT_MESSAGE, TYPE_STRING, NEED, NO_WORDS, NULL},
@@ -107,12 +107,12 @@ static const struct argument_spec log_arguments[] = {
 static const struct argument_spec time_arguments[] = {
     {"METRIC", ARGUMENT_METRIC, TYPE_METRIC, NEED, NO_WORDS, NULL},
     {"per", ARGUMENT_PER, TYPE_NUMBER, 0, NO_WORDS, "1"},
-    WITH_BLOCK,
+    {"BLOCK", ARGUMENT_BLOCK, TYPE_BLOCK, NEED, NO_WORDS, NULL},
 };
 static const struct argument_spec count_arguments[] = {
     {"METRIC", ARGUMENT_METRIC, TYPE_METRIC, NEED, NO_WORDS, NULL},
     {"COUNTER", ARGUMENT_COUNTER, TYPE_COUNTER, NEED, NO_WORDS, NULL},
-    WITH_BLOCK,
+    {"BLOCK", ARGUMENT_BLOCK, TYPE_BLOCK, NEED, NO_WORDS, NULL},
 };
 static const struct argument_spec expect_arguments[] = {
     {"CONDITION", ARGUMENT_VALUE, TYPE_EXPRESSION, NEED, NO_WORDS, NULL},
@@ -120,21 +120,24 @@ static const struct argument_spec expect_arguments[] = {
 };
 static const struct argument_spec expect_fault_arguments[] = {
     {"FAULT", ARGUMENT_WHAT, TYPE_WORD, NEED, "segv prot bus", NULL, NULL},
-    WITH_BLOCK,
+    {"BLOCK", ARGUMENT_BLOCK, TYPE_BLOCK, NEED, NO_WORDS, NULL},
 };
 static const struct argument_spec expect_error_arguments[] = {
     {"ERROR", ARGUMENT_WHAT, TYPE_WORD, NEED,
      "EINVAL ERANGE EEXIST ENOENT ENOMEM EACCES ENOTSUP EBUSY EFAULT EIO", NULL, NULL},
-    WITH_BLOCK,
+    {"BLOCK", ARGUMENT_BLOCK, TYPE_BLOCK, NEED, NO_WORDS, NULL},
 };
 static const struct argument_spec try_arguments[] = {
     {"VARIABLE", ARGUMENT_VARIABLE, TYPE_VARIABLE, NEED, NO_WORDS, NULL},
-    WITH_BLOCK,
+    {"BLOCK", ARGUMENT_BLOCK, TYPE_BLOCK, NEED, NO_WORDS, NULL},
 };
 
 #define ARGUMENTS(array) (array), ARRAY_COUNT(array)
 #define NO_ARGUMENTS NULL, 0
-#define NOT_YET(name) {name, COMMAND_LATER, 0, name " ...", "", NO_ARGUMENTS}
+#define NOT_YET(name)                                         \
+    {                                                         \
+        name, COMMAND_LATER, 0, name " ...", "", NO_ARGUMENTS \
+    }
 
 const struct command_spec command_table[] = {
     {"scenario", COMMAND_SCENARIO, HEAD | SPECIAL, "scenario NAME \"one line\"",

@@ -78,31 +78,31 @@ enum argument_id {
 };
 
 enum argument_type {
-    TYPE_SPACE_NEW,   /* S */
-    TYPE_SPACE,       /* S */
-    TYPE_REGION_NEW,  /* S.R or S._ */
-    TYPE_RANGE,       /* S.R or S@EXPR */
-    TYPE_ADDRESS,     /* S@EXPR */
-    TYPE_THING,       /* S or S.R */
-    TYPE_NUMBER,      /* an expression; or one of `words` */
-    TYPE_CHOICE,      /* one of `words`, written or as the value of an expression */
-    TYPE_PROT,        /* none or letters of rwx */
-    TYPE_WORD,        /* one of `words`, written */
+    TYPE_SPACE_NEW,  /* S */
+    TYPE_SPACE,      /* S */
+    TYPE_REGION_NEW, /* S.R or S._ */
+    TYPE_RANGE,      /* S.R or S@EXPR */
+    TYPE_ADDRESS,    /* S@EXPR */
+    TYPE_THING,      /* S or S.R */
+    TYPE_NUMBER,     /* an expression; or one of `words` */
+    TYPE_CHOICE,     /* one of `words`, written or as the value of an expression */
+    TYPE_PROT,       /* none or letters of rwx */
+    TYPE_WORD,       /* one of `words`, written */
     TYPE_METRIC,
     TYPE_COUNTER,
-    TYPE_VARIABLE,    /* a name without dots */
-    TYPE_EXPRESSION,  /* all words that are left */
-    TYPE_CONDITION,   /* one word */
+    TYPE_VARIABLE,   /* a name without dots */
+    TYPE_EXPRESSION, /* all words that are left */
+    TYPE_CONDITION,  /* one word */
     TYPE_LIST,
     TYPE_STRING,
     TYPE_BLOCK,
-    TYPE_ELSE,        /* `else {...}` */
+    TYPE_ELSE, /* `else {...}` */
 };
 
 enum argument_flags {
     POSITIONAL = 1, /* found by its place; else by `name=` */
     REQUIRED = 2,
-    LATER = 4,      /* not yet supported at all */
+    LATER = 4, /* not yet supported at all */
 };
 
 struct argument_spec {

@@ -127,8 +127,8 @@ static bool has_variables(const struct code *code)
     return false;
 }
 
-bool compile_operand(struct compiler *compiler, const struct expression *expression,
-                     const char *at, const struct argument_spec *spec, struct operand *operand)
+bool compile_operand(struct compiler *compiler, const struct expression *expression, const char *at,
+                     const struct argument_spec *spec, struct operand *operand)
 {
     *operand = (struct operand){.spec = spec, .at = at, .given = true};
     operand->code = fold(compiler, expression);

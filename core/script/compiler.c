@@ -8,7 +8,7 @@
  *
  *   try V {A}      A, each operation with the catcher; its end sets V, reached with or without a stop
  *   on CPU {A}     begin; A; scope end; end
- *   time M {A}     begin; A; end
+ *   time M {A}     prepare; begin; A; end
  *
  * `break` repeats the ends of all blocks between it and its loop, then jumps. */
 #include "core/script/compiler.h"
@@ -30,8 +30,6 @@ struct op *compile_emit(struct compiler *compiler,
         .command = command,
         .catcher = compiler->catcher,
         .loop = compiler->loop,
-        .space = NO_SLOT,
-        .region = NO_SLOT,
     };
     return op;
 }
@@ -116,8 +114,8 @@ static void compile_break(struct compiler *compiler, const struct command *comma
 
 static void open_repeat(struct compiler *compiler, struct compile_block *block)
 {
-    static const enum argument_id ids[REPEAT_OPERANDS] = {[REPEAT_COUNT] = ARGUMENT_N,
-                                                          [REPEAT_WARMUP] = ARGUMENT_WARMUP};
+    static const enum argument_id ids[REPEAT_OPERANDS] = {
+        [REPEAT_COUNT] = ARGUMENT_N, [REPEAT_WARMUP] = ARGUMENT_WARMUP};
     struct op *op = compile_emit(compiler, run_repeat_begin, block->opener);
     op->operands = compile_operands(compiler, block->opener, ids, REPEAT_OPERANDS);
     block->repeat = &compiler->program->loops[compiler->program->loop_count++];
@@ -171,9 +169,10 @@ static void open_sample(struct compiler *compiler, struct compile_block *block)
 {
     static const enum argument_id ids[] = {ARGUMENT_PER};
     bool times = block->opener->spec->id == COMMAND_TIME;
+    block->sample = compile_sample(compiler, block->opener);
     struct op *op =
-        compile_emit(compiler, times ? run_time_begin : run_count_begin, block->opener);
-    op->sample = block->sample = compile_sample(compiler, block->opener);
+        compile_emit(compiler, times ? run_time_prepare : run_count_begin, block->opener);
+    op->sample = block->sample;
     if (!times) {
         op->slot = command_argument(block->opener, ARGUMENT_COUNTER)->slot;
         return;
@@ -181,6 +180,7 @@ static void open_sample(struct compiler *compiler, struct compile_block *block)
     op->operands = compile_operands(compiler, block->opener, ids, 1);
     if (!compiler->out_of_memory)
         compile_set_default(op->operands, 0, 1);
+    compile_emit(compiler, run_time_begin, block->opener)->sample = block->sample;
 }
 
 static void open_catcher(struct compiler *compiler, struct compile_block *block)

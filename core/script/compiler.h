@@ -43,8 +43,8 @@ uint32_t compile_word(struct program *program, struct text word);
 bool compile_constant(struct compiler *compiler, const struct expression *expression,
                       struct value *value, const char **why);
 /* False: out of memory. */
-bool compile_operand(struct compiler *compiler, const struct expression *expression,
-                     const char *at, const struct argument_spec *spec, struct operand *operand);
+bool compile_operand(struct compiler *compiler, const struct expression *expression, const char *at,
+                     const struct argument_spec *spec, struct operand *operand);
 
 /* --- compiler.c ---------------------------------------------------------------------------------------- */
 

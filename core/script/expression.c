@@ -18,12 +18,12 @@ struct binary_operator {
 
 /* Longer operators first, so that `<<` is not read as `<`. */
 static const struct binary_operator binary_operators[] = {
-    {"||", TERM_OR_JUMP, 1},       {"&&", TERM_AND_JUMP, 2},   {"==", TERM_EQUAL, 6},
-    {"!=", TERM_NOT_EQUAL, 6},     {"<<", TERM_SHIFT_LEFT, 8}, {">>", TERM_SHIFT_RIGHT, 8},
-    {"<=", TERM_LESS_EQUAL, 7},    {"<", TERM_LESS, 7},        {">=", TERM_GREATER_EQUAL, 7},
-    {">", TERM_GREATER, 7},        {"|", TERM_OR, 3},          {"^", TERM_XOR, 4},
-    {"&", TERM_AND, 5},            {"+", TERM_ADD, 9},         {"-", TERM_SUBTRACT, 9},
-    {"*", TERM_MULTIPLY, 10},      {"/", TERM_DIVIDE, 10},     {"%", TERM_REMAINDER, 10},
+    {"||", TERM_OR_JUMP, 1},    {"&&", TERM_AND_JUMP, 2},   {"==", TERM_EQUAL, 6},
+    {"!=", TERM_NOT_EQUAL, 6},  {"<<", TERM_SHIFT_LEFT, 8}, {">>", TERM_SHIFT_RIGHT, 8},
+    {"<=", TERM_LESS_EQUAL, 7}, {"<", TERM_LESS, 7},        {">=", TERM_GREATER_EQUAL, 7},
+    {">", TERM_GREATER, 7},     {"|", TERM_OR, 3},          {"^", TERM_XOR, 4},
+    {"&", TERM_AND, 5},         {"+", TERM_ADD, 9},         {"-", TERM_SUBTRACT, 9},
+    {"*", TERM_MULTIPLY, 10},   {"/", TERM_DIVIDE, 10},     {"%", TERM_REMAINDER, 10},
 };
 
 struct parser {
@@ -76,8 +76,7 @@ static int stack_effect(enum term_kind kind)
 static struct term *emit(struct parser *parser, enum term_kind kind, const char *at)
 {
     parser->stack = (unsigned)((int)parser->stack + stack_effect(kind));
-    if (!parser->failed &&
-        (parser->count == TERMS_MAX || parser->stack > EXPRESSION_STACK_MAX)) {
+    if (!parser->failed && (parser->count == TERMS_MAX || parser->stack > EXPRESSION_STACK_MAX)) {
         script_error(parser->scenario, at, "the expression is too long");
         parser->failed = true;
     }
@@ -301,14 +300,12 @@ static enum static_kind parse_conditional(struct parser *parser)
 }
 
 struct expression *expression_parse(struct scenario *scenario, struct arena *arena,
-                                    struct text text, enum static_kind *kind,
-                                    bool *out_of_memory)
+                                    struct text text, enum static_kind *kind, bool *out_of_memory)
 {
     /* Terms are built on top of the arena at their greatest number, then the rest is given back. */
     struct expression *expression = arena_alloc(arena, sizeof(*expression));
     size_t most = text.size < TERMS_MAX ? text.size + 2 : TERMS_MAX;
-    struct parser parser = {
-        .scenario = scenario, .at = text.data, .end = text.data + text.size};
+    struct parser parser = {.scenario = scenario, .at = text.data, .end = text.data + text.size};
     parser.terms = arena_alloc(arena, most * sizeof(struct term));
     if (expression == NULL || parser.terms == NULL) {
         *out_of_memory = true;

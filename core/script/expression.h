@@ -10,8 +10,7 @@ enum static_kind { STATIC_NUMBER, STATIC_WORD, STATIC_UNKNOWN };
 /* Parses the whole of `text`, a slice of the scenario's source (or of a boot parameter's word, with a
  * scenario of its own). NULL with an error recorded, or with *out_of_memory. */
 struct expression *expression_parse(struct scenario *scenario, struct arena *arena,
-                                    struct text text, enum static_kind *kind,
-                                    bool *out_of_memory);
+                                    struct text text, enum static_kind *kind, bool *out_of_memory);
 
 /* The one term of an expression that is a single number, word or variable; NULL. */
 static inline const struct term *expression_single(const struct expression *expression)

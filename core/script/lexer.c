@@ -177,8 +177,7 @@ static bool read_word(struct lexer *lexer, struct word *word)
     return true;
 }
 
-enum lexer_result lexer_next(struct lexer *lexer, struct word words[LEXER_WORDS_MAX],
-                             size_t *count)
+enum lexer_result lexer_next(struct lexer *lexer, struct word words[LEXER_WORDS_MAX], size_t *count)
 {
     skip_to_command(lexer);
     if (lexer->at >= lexer->end)

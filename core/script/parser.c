@@ -13,8 +13,7 @@ const struct argument *command_argument(const struct command *command, enum argu
     return NULL;
 }
 
-struct expression *parse_expression(struct parser *parser, struct text text,
-                                    enum static_kind *kind)
+struct expression *parse_expression(struct parser *parser, struct text text, enum static_kind *kind)
 {
     return expression_parse(parser->scenario, parser->arena, text, kind, &parser->out_of_memory);
 }
@@ -27,9 +26,7 @@ static void push_frame(struct parser *parser, struct command *opener, struct tex
         return;
     }
     parser->frames[parser->frame_count++] = (struct parser_frame){
-        .lexer = {.scenario = parser->scenario,
-                  .at = block.data,
-                  .end = block.data + block.size},
+        .lexer = {.scenario = parser->scenario, .at = block.data, .end = block.data + block.size},
         .opener = opener,
     };
 }
@@ -193,8 +190,8 @@ static void close_block(struct parser *parser)
     if (opener == NULL)
         return;
     bool has_else = otherwise.data != NULL;
-    struct command *end = append(parser, has_else ? COMMAND_ELSE : COMMAND_END, NULL,
-                                 frame->lexer.end);
+    struct command *end =
+        append(parser, has_else ? COMMAND_ELSE : COMMAND_END, NULL, frame->lexer.end);
     if (end == NULL)
         return;
     end->opener = opener;

@@ -124,8 +124,8 @@ static void check_required(struct parser *parser, const struct command *command)
         if ((argument->flags & REQUIRED) == 0 || command->arguments[i].given)
             continue;
         if (argument->flags & POSITIONAL)
-            script_error(parser->scenario, command->at, "'%s' lacks its %s (usage: %s)",
-                         spec->name, argument->name, spec->usage);
+            script_error(parser->scenario, command->at, "'%s' lacks its %s (usage: %s)", spec->name,
+                         argument->name, spec->usage);
         else
             script_error(parser->scenario, command->at, "'%s' needs the option '%s='", spec->name,
                          argument->name);
@@ -167,8 +167,8 @@ static void parse_rest(struct parser *parser, struct command *command, size_t fi
 {
     const struct command_spec *spec = command->spec;
     size_t end = parser->word_count;
-    bool has_message = spec->id == COMMAND_EXPECT && end > first + 1 &&
-                       parser->words[end - 1].kind == WORD_QUOTED;
+    bool has_message =
+        spec->id == COMMAND_EXPECT && end > first + 1 && parser->words[end - 1].kind == WORD_QUOTED;
     if (has_message) {
         parse_value(parser, spec, &spec->arguments[1], &parser->words[end - 1],
                     &command->arguments[1]);

@@ -39,8 +39,7 @@ static void parse_scenario(struct parser *parser)
     struct scenario *scenario = parser->scenario;
     const struct word *words = parser->words;
     if (parser->word_count != 3 || words[2].kind != WORD_QUOTED) {
-        script_error(scenario, words[0].source.data,
-                     "usage: scenario NAME \"one line about it\"");
+        script_error(scenario, words[0].source.data, "usage: scenario NAME \"one line about it\"");
         return;
     }
     struct text name = words[1].source;

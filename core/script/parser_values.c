@@ -1,9 +1,12 @@
 /* Parses the value of one argument by its type. */
+#include "core/fmt.h"
 #include "core/script/diagnostics.h"
 #include "core/script/number.h"
 #include "core/script/parser.h"
 #include "core/script/suggest.h"
 #include "core/script/variables.h"
+
+#define WORDS_SHOWN_MAX 128
 
 bool parse_is_reserved_variable(struct text name)
 {
@@ -16,8 +19,10 @@ static bool check_thing_name(struct parser *parser, struct text name)
         return false;
     if (words_index("c d E F inject", name) < 0)
         return true;
-    script_error(parser->scenario, name.data, "'%.*s' is taken: things cannot be called "
-                 "c, d, E, F or inject", TEXT_ARGS(name));
+    script_error(parser->scenario, name.data,
+                 "'%.*s' is taken: things cannot be called "
+                 "c, d, E, F or inject",
+                 TEXT_ARGS(name));
     return false;
 }
 
@@ -43,8 +48,8 @@ static bool parse_region(struct parser *parser, struct text text, struct argumen
     argument->region_name = text;
     argument->space_name = text_cut(&argument->region_name, '.');
     if (argument->region_name.size == 0) {
-        script_error(parser->scenario, text.data,
-                     "a region is named SPACE.REGION, not '%.*s'", TEXT_ARGS(script_shown(text)));
+        script_error(parser->scenario, text.data, "a region is named SPACE.REGION, not '%.*s'",
+                     TEXT_ARGS(script_shown(text)));
         return false;
     }
     return check_thing_name(parser, argument->space_name) &&
@@ -105,6 +110,21 @@ static bool is_prot(struct text text)
     return text.size > 0;
 }
 
+/* "a number, any or rest": what the argument takes, in this version. */
+static const char *describe_words(const struct argument_spec *spec, char *buffer, size_t size)
+{
+    struct text rest = text_of(spec->words != NULL ? spec->words : "");
+    size_t length = fmt_print(buffer, size, "%s", spec->type == TYPE_NUMBER ? "a number" : "");
+    while (rest.size > 0 && length < size) {
+        struct text word = text_cut(&rest, ' ');
+        if (spec->later_words != NULL && words_index(spec->later_words, word) >= 0)
+            continue;
+        const char *separator = length == 0 ? "" : rest.size == 0 ? " or " : ", ";
+        length += fmt_print(buffer + length, size - length, "%s%.*s", separator, TEXT_ARGS(word));
+    }
+    return buffer;
+}
+
 /* Is the word one that the argument takes? Records an error if not. */
 static bool check_word(struct parser *parser, const struct argument_spec *spec, struct text word)
 {
@@ -128,17 +148,16 @@ static bool check_word(struct parser *parser, const struct argument_spec *spec, 
     if (spec->words != NULL)
         suggestion_offer_words(&suggestion, spec->words);
     char near[SUGGEST_TEXT_MAX];
-    script_error(parser->scenario, word.data, "%s cannot be '%.*s'%s: it takes %s%s%s", spec->name,
+    char words[WORDS_SHOWN_MAX];
+    script_error(parser->scenario, word.data, "%s cannot be '%.*s'%s: it takes %s", spec->name,
                  TEXT_ARGS(script_shown(word)), suggestion_text(&suggestion, near),
-                 spec->type == TYPE_NUMBER ? "a number" : "",
-                 spec->type == TYPE_NUMBER && spec->words != NULL ? " or " : "",
-                 spec->words != NULL ? spec->words : "");
+                 describe_words(spec, words, sizeof(words)));
     return false;
 }
 
 /* NUMBER, CHOICE, PROT: an expression; what is wrong with a single word is found now. */
-static bool parse_operand(struct parser *parser, const struct argument_spec *spec,
-                          struct text text, struct argument *argument)
+static bool parse_operand(struct parser *parser, const struct argument_spec *spec, struct text text,
+                          struct argument *argument)
 {
     enum static_kind kind = STATIC_UNKNOWN;
     argument->expression = parse_expression(parser, text, &kind);
@@ -148,8 +167,10 @@ static bool parse_operand(struct parser *parser, const struct argument_spec *spe
     if (kind == STATIC_WORD)
         return check_word(parser, spec, single->text);
     if (kind == STATIC_NUMBER && spec->type != TYPE_NUMBER) {
+        char words[WORDS_SHOWN_MAX] = "none or letters of rwx";
         script_error(parser->scenario, argument->at, "%s takes a word, not a number: %s",
-                     spec->name, spec->type == TYPE_PROT ? "none or letters of rwx" : spec->words);
+                     spec->name,
+                     spec->type == TYPE_PROT ? words : describe_words(spec, words, sizeof(words)));
         return false;
     }
     return true;
@@ -225,8 +246,8 @@ static size_t variable_size(struct text text)
         return at < text.size ? at + 1 : at;
     }
     while (at < text.size) {
-        bool joins = text.data[at] == '.' && at > 1 && at + 1 < text.size &&
-                     is_letter(text.data[at + 1]);
+        bool joins =
+            text.data[at] == '.' && at > 1 && at + 1 < text.size && is_letter(text.data[at + 1]);
         if (!is_word_byte(text.data[at]) && !joins)
             break;
         at++;
@@ -243,8 +264,7 @@ static size_t verbatim_size(struct text text)
     return at;
 }
 
-static bool parse_string(struct parser *parser, const struct word *word,
-                         struct argument *argument)
+static bool parse_string(struct parser *parser, const struct word *word, struct argument *argument)
 {
     struct string_part **tail = &argument->string;
     struct text rest = word->text;
@@ -258,8 +278,8 @@ static bool parse_string(struct parser *parser, const struct word *word,
         tail = &part->next;
         bool verbatim = word->kind == WORD_BRACED || rest.data[0] != '$';
         size_t size = word->kind == WORD_BRACED ? rest.size
-                      : verbatim               ? verbatim_size(rest)
-                                               : variable_size(rest);
+                      : verbatim                ? verbatim_size(rest)
+                                                : variable_size(rest);
         struct text piece = {rest.data, size};
         rest = (struct text){rest.data + size, rest.size - size};
         enum static_kind kind = STATIC_UNKNOWN;
@@ -283,11 +303,13 @@ static bool parse_block(struct parser *parser, const struct command_spec *comman
     return false;
 }
 
-static bool parse_condition(struct parser *parser, struct text text, struct argument *argument)
+/* The value of `set` may be a word; a condition may not. */
+static bool parse_rest(struct parser *parser, enum command_id command, struct text text,
+                       struct argument *argument)
 {
     enum static_kind kind = STATIC_UNKNOWN;
     argument->expression = parse_expression(parser, text, &kind);
-    if (argument->expression == NULL || kind != STATIC_WORD)
+    if (argument->expression == NULL || kind != STATIC_WORD || command == COMMAND_SET)
         return argument->expression != NULL;
     script_error(parser->scenario, argument->expression->terms[0].at,
                  "a condition is a number; '%.*s' is a word ('$%.*s' is the variable)",
@@ -353,8 +375,7 @@ void parse_value(struct parser *parser, const struct command_spec *command,
         break;
     case TYPE_EXPRESSION:
     case TYPE_CONDITION:
-        valid = command->id == COMMAND_SET ? parse_operand(parser, spec, word->text, argument)
-                                           : parse_condition(parser, word->text, argument);
+        valid = parse_rest(parser, command->id, word->text, argument);
         break;
     case TYPE_LIST:
         valid = parse_list(parser, word, argument);

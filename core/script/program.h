@@ -26,8 +26,8 @@
 
 /* --- values ------------------------------------------------------------------------------------------- */
 
-#define WORD_NONE 0u           /* the value is a number */
-#define WORD_UNSET UINT32_MAX  /* a variable that has none yet */
+#define WORD_NONE 0u          /* the value is a number */
+#define WORD_UNSET UINT32_MAX /* a variable that has none yet */
 
 /* A number, or a word by its index in the program's words. */
 struct value {
@@ -85,10 +85,11 @@ struct op {
     const struct op *(*run)(struct run *run, const struct op *op);
     const struct op *target;
     const struct command *command;
-    const struct catcher *catcher;  /* NULL: a stop ends the program */
-    const struct loop_state *loop;  /* innermost `repeat`; NULL */
-    const struct operand *operands; /* in the order of enum argument_id of each command's function */
-    struct sample_state *sample;    /* NULL: it takes none */
+    const struct catcher *catcher; /* NULL: a stop ends the program */
+    const struct loop_state *loop; /* innermost `repeat`; NULL */
+    const struct operand
+        *operands;               /* in the order of enum argument_id of each command's function */
+    struct sample_state *sample; /* NULL: it takes none */
     union {
         struct loop_state *repeat;
         struct foreach_state *foreach;
@@ -97,10 +98,13 @@ struct op {
         struct map_args *map;
         struct touch_args *touch;
     };
-    uint32_t space;  /* slots */
-    uint32_t region; /* NO_SLOT: none */
-    uint32_t slot;   /* variable, counter, error, ... */
-    uint32_t owner;  /* depth of the scope that what it makes belongs to */
+    struct space_slot *space;   /* that it works on or makes */
+    struct region_cell *region; /* NULL: none, or `_` */
+    struct space_slot *child;   /* of `fork` */
+    struct list_node *scope;    /* that what it makes belongs to */
+    uint32_t slot;              /* variable, counter, error, ... */
+    uint32_t owner;             /* depth of the scope that a variable belongs to, or that ends */
+    bool constant;              /* map and touch hold what the operands say */
 };
 
 struct foreach_state {
@@ -159,12 +163,12 @@ struct variable_slot {
 
 enum stop_kind {
     STOP_NONE,
-    STOP_ERROR,      /* number: result_t; can be caught */
-    STOP_FAULT,      /* number: enum fault_outcome; can be caught */
-    STOP_ARITHMETIC, /* number: enum arithmetic */
-    STOP_EXPECT,     /* a condition that does not hold */
+    STOP_ERROR,       /* number: result_t; can be caught */
+    STOP_FAULT,       /* number: enum fault_outcome; can be caught */
+    STOP_ARITHMETIC,  /* number: enum arithmetic */
+    STOP_EXPECT,      /* a condition that does not hold */
     STOP_NOT_STOPPED, /* a block that was to be stopped by something else than number */
-    STOP_MISMATCH,   /* memory does not hold what it should */
+    STOP_MISMATCH,    /* memory does not hold what it should */
     STOP_AUDIT,
     STOP_CLEANUP, /* number: result_t of a drop at the end of a scope */
     STOP_TIMEOUT,
@@ -174,9 +178,9 @@ struct stop {
     enum stop_kind kind;
     int number;
     const struct op *op;
-    const char *at;      /* place in the source, closer than the command; NULL */
-    const char *detail;  /* says more; lives for ever; NULL */
-    bool has_access;     /* address, done, count tell about a row of accesses */
+    const char *at;     /* place in the source, closer than the command; NULL */
+    const char *detail; /* says more; lives for ever; NULL */
+    bool has_access;    /* address, done, count tell about a row of accesses */
     uint64_t address;
     uint64_t done;
     uint64_t count;
@@ -268,8 +272,19 @@ static inline struct region_cell *run_cell(const struct run *run, uint32_t space
     return &run->cells[space * run->program->script->region_count + region];
 }
 
-void run_make_alive(struct run *run, struct thing *thing, uint32_t owner);
-void run_make_dead(struct thing *thing);
+static inline void run_make_alive(struct thing *thing, struct list_node *scope)
+{
+    thing->alive = true;
+    list_add_last(scope, &thing->link);
+}
+
+static inline void run_make_dead(struct thing *thing)
+{
+    thing->alive = false;
+    if (thing->link.next != NULL)
+        list_remove(&thing->link);
+}
+
 result_t run_drop_region(struct run *run, struct region_cell *cell);
 void run_drop_space(struct run *run, struct space_slot *slot);
 /* Drops what the scope of a depth owns, in reverse order of making, and forgets its variables. False:

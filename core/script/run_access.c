@@ -157,12 +157,11 @@ static bool count_accesses(const struct run_range *range, uint64_t stride, uint6
     return size >= 8 || range->end - range->range.base >= 7;
 }
 
-/* op->slot: the operands but the range's are constant, and op->touch holds them already. */
 const struct op *run_touch(struct run *run, const struct op *op)
 {
     struct run_range range;
     struct touch touch;
-    if (!run_resolve_range(run, op, &range) || (!op->slot && !run_touch_evaluate(run, op)))
+    if (!run_resolve_range(run, op, &range) || (!op->constant && !run_touch_evaluate(run, op)))
         return run_stop(run, op);
     touch.run = run;
     touch.op = op;

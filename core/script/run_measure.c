@@ -3,30 +3,28 @@
 #include "core/script/run_ops.h"
 
 /* --- time -------------------------------------------------------------------------------------------------
- * Between the two stamps of a block around nothing stand only the end of one function, one turn of the
- * loop in runner.c and the start of the other. */
+ * Between the two stamps of a block around nothing stand only the end of one function, a jump and the
+ * start of the other. */
 
-static bool read_per(struct run *run, const struct op *op)
+/* All of `time` that may take its time: the limit, and per=. */
+const struct op *run_time_prepare(struct run *run, const struct op *op)
 {
     int64_t per;
-    if (!run_number(run, &op->operands[0], &per))
-        return false;
-    if (per <= 0) {
-        run->stop = (struct stop){
-            .kind = STOP_ERROR, .number = EINVAL, .detail = "per= is not positive"};
-        return false;
-    }
+    if (run_is_late(run) || !run_number(run, &op->operands[0], &per))
+        return run_stop(run, op);
+    if (per <= 0)
+        return run_error_detail(run, op, EINVAL, "per= is not positive");
     op->sample->per = (uint64_t)per;
-    return true;
+    return op + 1;
 }
 
+/* Goes on by itself, so that no turn of the runner's loop is measured. */
 const struct op *run_time_begin(struct run *run, const struct op *op)
 {
-    struct sample_state *sample = op->sample;
-    if (UNLIKELY(run_is_late(run) || !read_per(run, op)))
-        return run_stop(run, op);
-    sample->start = machine_ticks();
-    return op + 1;
+    const struct op *next = op + 1;
+    run->current = next;
+    op->sample->start = machine_ticks();
+    return next->run(run, next);
 }
 
 /* Apart, so that nothing of its preparations stands before the stamp. */
@@ -87,16 +85,15 @@ static bool read_count(struct run *run, const struct operand *operand, uint64_t 
     *count = (uint64_t)number;
     if (number > 0)
         return true;
-    run->stop =
-        (struct stop){.kind = STOP_ERROR, .number = EINVAL, .detail = "n= is not positive"};
+    run->stop = (struct stop){.kind = STOP_ERROR, .number = EINVAL, .detail = "n= is not positive"};
     return false;
 }
 
 const struct op *run_floor(struct run *run, const struct op *op)
 {
     static const enum machine_floor kinds[] = {
-        FLOOR_GATE,      FLOOR_TRAP,   FLOOR_RING3,     FLOOR_PAGE_CLEAR, FLOOR_PAGE_COPY,
-        FLOOR_INVLPG,    FLOOR_ROOT_LOAD, FLOOR_IPI,    FLOOR_AP_START,
+        FLOOR_GATE,   FLOOR_TRAP,      FLOOR_RING3, FLOOR_PAGE_CLEAR, FLOOR_PAGE_COPY,
+        FLOOR_INVLPG, FLOOR_ROOT_LOAD, FLOOR_IPI,   FLOOR_AP_START,
     };
     unsigned what;
     uint64_t left;
@@ -124,9 +121,9 @@ const struct op *run_lookup(struct run *run, const struct op *op)
     if (!run_number(run, &op->operands[LOOKUP_ADDRESS], &address) ||
         !read_count(run, &op->operands[LOOKUP_N], &left))
         return run_stop(run, op);
-    if (!run->spaces[op->space].thing.alive)
+    if (!op->space->thing.alive)
         return run_error_detail(run, op, ENOENT, "the space is not alive");
-    struct space *space = run->spaces[op->space].space;
+    struct space *space = op->space->space;
     bool found = false;
     for (; left > 0; left--) {
         ticks_t start = machine_ticks();

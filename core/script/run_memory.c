@@ -3,14 +3,14 @@
 
 const struct op *run_space(struct run *run, const struct op *op)
 {
-    struct space_slot *slot = &run->spaces[op->space];
+    struct space_slot *slot = op->space;
     if (slot->thing.alive)
         return run_error_detail(run, op, EEXIST, "the space is alive already");
     result_t result = space_create(&slot->space);
     if (result != OK)
         return run_error(run, op, result);
     slot->has_holes = false;
-    run_make_alive(run, &slot->thing, op->owner);
+    run_make_alive(&slot->thing, op->scope);
     return op + 1;
 }
 
@@ -34,8 +34,7 @@ static bool evaluate_at(struct run *run, const struct operand *operand, struct m
     return true;
 }
 
-static bool evaluate_switch(struct run *run, const struct operand *operand, bool fallback,
-                            bool *on)
+static bool evaluate_switch(struct run *run, const struct operand *operand, bool fallback, bool *on)
 {
     unsigned choice = fallback;
     if (operand->given && !run_choice(run, operand, &choice))
@@ -67,7 +66,8 @@ bool run_map_evaluate(struct run *run, const struct op *op)
 }
 
 /* Names may lie over one another from here on: `drop` must look. */
-static void note_overlap(struct run *run, struct space_slot *slot, uint64_t base, uint64_t size)
+static void note_overlap(const struct run *run, struct space_slot *slot, uint64_t base,
+                         uint64_t size)
 {
     uint32_t space = slot->thing.space;
     for (uint32_t i = 0; i < run->program->script->region_count && !slot->has_holes; i++) {
@@ -77,24 +77,20 @@ static void note_overlap(struct run *run, struct space_slot *slot, uint64_t base
     }
 }
 
-/* op->slot: the operands are constant, and op->map holds them already. */
 const struct op *run_map(struct run *run, const struct op *op)
 {
-    struct space_slot *slot = &run->spaces[op->space];
-    struct region_cell *cell = NULL;
-    if (!slot->thing.alive)
+    struct space_slot *slot = op->space;
+    struct region_cell *cell = op->region;
+    if (UNLIKELY(!slot->thing.alive))
         return run_error_detail(run, op, ENOENT, "the space is not alive");
-    if (op->region != NO_SLOT) {
-        cell = run_cell(run, op->space, op->region);
-        if (cell->thing.alive)
-            return run_error_detail(run, op, EEXIST, "the region is alive already");
-    }
-    if (!op->slot && !run_map_evaluate(run, op))
+    if (UNLIKELY(cell != NULL && cell->thing.alive))
+        return run_error_detail(run, op, EEXIST, "the region is alive already");
+    if (UNLIKELY(!op->constant && !run_map_evaluate(run, op)))
         return run_stop(run, op);
 
     virt_t base;
     result_t result = space_map(slot->space, op->map, &base);
-    if (result != OK)
+    if (UNLIKELY(result != OK))
         return run_error(run, op, result);
     if (UNLIKELY(op->map->at == MAP_AT_FIXED && !slot->has_holes))
         note_overlap(run, slot, base.value, op->map->size_bytes);
@@ -102,7 +98,7 @@ const struct op *run_map(struct run *run, const struct op *op)
         return op + 1;
     cell->range = (struct range){.base = base.value, .size_bytes = op->map->size_bytes};
     cell->born = ++run->births;
-    run_make_alive(run, &cell->thing, op->owner);
+    run_make_alive(&cell->thing, op->scope);
     return op + 1;
 }
 
@@ -116,7 +112,7 @@ const struct op *run_unmap(struct run *run, const struct op *op)
     result_t result = space_unmap(range.space, range.range);
     if (result != OK)
         return run_error(run, op, result);
-    run->spaces[op->space].has_holes = true;
+    op->space->has_holes = true;
     return op + 1;
 }
 
@@ -124,8 +120,7 @@ const struct op *run_protect(struct run *run, const struct op *op)
 {
     struct run_range range;
     unsigned prot;
-    if (!run_resolve_range(run, op, &range) ||
-        !run_prot(run, &op->operands[PROTECT_PROT], &prot))
+    if (!run_resolve_range(run, op, &range) || !run_prot(run, &op->operands[PROTECT_PROT], &prot))
         return run_stop(run, op);
     result_t result = space_protect(range.space, range.range, prot);
     return result == OK ? op + 1 : run_error(run, op, result);
@@ -135,8 +130,8 @@ const struct op *run_protect(struct run *run, const struct op *op)
 
 const struct op *run_fork(struct run *run, const struct op *op)
 {
-    struct space_slot *parent = &run->spaces[op->space];
-    struct space_slot *child = &run->spaces[op->slot];
+    const struct space_slot *parent = op->space;
+    struct space_slot *child = op->child;
     if (!parent->thing.alive)
         return run_error_detail(run, op, ENOENT, "the space is not alive");
     if (child->thing.alive)
@@ -145,11 +140,11 @@ const struct op *run_fork(struct run *run, const struct op *op)
     if (result != OK)
         return run_error(run, op, result);
     child->has_holes = parent->has_holes;
-    run_make_alive(run, &child->thing, op->owner);
+    run_make_alive(&child->thing, op->scope);
 
     /* The names of the child's regions belong to the child: they are in no scope's list. */
-    const struct region_cell *from = run_cell(run, op->space, 0);
-    struct region_cell *to = run_cell(run, op->slot, 0);
+    const struct region_cell *from = run_cell(run, parent->thing.space, 0);
+    struct region_cell *to = run_cell(run, child->thing.space, 0);
     for (uint32_t i = 0; i < run->program->script->region_count; i++) {
         to[i].range = from[i].range;
         to[i].born = from[i].born;
@@ -160,14 +155,14 @@ const struct op *run_fork(struct run *run, const struct op *op)
 
 const struct op *run_drop_thing(struct run *run, const struct op *op)
 {
-    struct space_slot *slot = &run->spaces[op->space];
+    struct space_slot *slot = op->space;
     if (!slot->thing.alive)
         return run_error_detail(run, op, ENOENT, "the space is not alive");
-    if (op->region == NO_SLOT) {
+    if (op->region == NULL) {
         run_drop_space(run, slot);
         return op + 1;
     }
-    struct region_cell *cell = run_cell(run, op->space, op->region);
+    struct region_cell *cell = op->region;
     if (!cell->thing.alive)
         return run_error_detail(run, op, ENOENT, "the region is not alive");
     result_t result = run_drop_region(run, cell);

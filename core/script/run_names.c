@@ -1,25 +1,11 @@
 /* Names at run time: what is alive, what a scope drops at its end, what range a name stands for. */
 #include "core/script/program.h"
 
-void run_make_alive(struct run *run, struct thing *thing, uint32_t owner)
-{
-    thing->alive = true;
-    list_add_last(&run->scopes[owner], &thing->link);
-}
-
-void run_make_dead(struct thing *thing)
-{
-    thing->alive = false;
-    if (thing->link.next != NULL)
-        list_remove(&thing->link);
-}
-
 /* --- dropping --------------------------------------------------------------------------------------------- */
 
 /* The first name of the space that was mapped after the cell and lies over [base, end). */
-static const struct region_cell *find_younger(const struct run *run,
-                                              const struct region_cell *cell, uint64_t base,
-                                              uint64_t end)
+static const struct region_cell *find_younger(const struct run *run, const struct region_cell *cell,
+                                              uint64_t base, uint64_t end)
 {
     const struct region_cell *lowest = NULL;
     for (uint32_t i = 0; i < run->program->script->region_count; i++) {
@@ -147,7 +133,7 @@ static bool resolve_bare(struct run *run, const struct op *op, struct run_range 
 static bool resolve_named(struct run *run, const struct op *op, struct run_range *range,
                           uint64_t offset)
 {
-    const struct region_cell *cell = run_cell(run, op->space, op->region);
+    const struct region_cell *cell = op->region;
     if (!cell->thing.alive)
         return refuse(run, ENOENT, "the region is not alive");
     if (offset > cell->range.size_bytes)
@@ -173,15 +159,14 @@ static bool resolve_named(struct run *run, const struct op *op, struct run_range
 
 bool run_resolve_range(struct run *run, const struct op *op, struct run_range *range)
 {
-    struct space_slot *slot = &run->spaces[op->space];
+    const struct space_slot *slot = op->space;
     int64_t offset = 0;
     if (!slot->thing.alive)
         return refuse(run, ENOENT, "the space is not alive");
-    if (op->operands[RANGE_OFFSET].given &&
-        !run_number(run, &op->operands[RANGE_OFFSET], &offset))
+    if (op->operands[RANGE_OFFSET].given && !run_number(run, &op->operands[RANGE_OFFSET], &offset))
         return false;
     range->space = slot->space;
     range->offset = (uint64_t)offset;
-    return op->region == NO_SLOT ? resolve_bare(run, op, range, range->offset)
-                                 : resolve_named(run, op, range, range->offset);
+    return op->region == NULL ? resolve_bare(run, op, range, range->offset)
+                              : resolve_named(run, op, range, range->offset);
 }

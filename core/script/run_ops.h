@@ -35,6 +35,7 @@ const struct op *run_expect_end(struct run *run, const struct op *op);
 
 /* --- measuring (run_measure.c) ---------------------------------------------------------------------------- */
 
+const struct op *run_time_prepare(struct run *run, const struct op *op);
 const struct op *run_time_begin(struct run *run, const struct op *op);
 const struct op *run_time_end(struct run *run, const struct op *op);
 const struct op *run_count_begin(struct run *run, const struct op *op);
@@ -61,13 +62,12 @@ enum map_operand {
     MAP_OPERANDS
 };
 const struct op *run_map(struct run *run, const struct op *op);
-/* Evaluates the operands into op->map; run_map() does so itself unless slot says that they are
- * constant. */
+/* Evaluates the operands into op->map; run_map() does so itself unless they are constant. */
 bool run_map_evaluate(struct run *run, const struct op *op);
 const struct op *run_unmap(struct run *run, const struct op *op);
 enum protect_operand { PROTECT_PROT = RANGE_OPERANDS, PROTECT_OPERANDS };
 const struct op *run_protect(struct run *run, const struct op *op);
-const struct op *run_fork(struct run *run, const struct op *op); /* slot: the child */
+const struct op *run_fork(struct run *run, const struct op *op);
 const struct op *run_drop_thing(struct run *run, const struct op *op);
 
 /* --- contents and accesses (run_access.c) ------------------------------------------------------------------- */

@@ -92,9 +92,8 @@ static bool read_term(struct run *run, const struct op *op, const struct term *t
 {
     struct variable variable = term->variable;
     if (variable.kind == VARIABLE_REP)
-        variable.slot = op != NULL && op->loop != NULL
-                            ? (uint32_t)(op->loop - run->program->loops)
-                            : NO_SLOT;
+        variable.slot =
+            op != NULL && op->loop != NULL ? (uint32_t)(op->loop - run->program->loops) : NO_SLOT;
     struct stop stop = run->stop;
     bool known = run_read_variable(run, &variable, value);
     run->stop = stop;
@@ -195,10 +194,11 @@ static void write_stop(struct writer *writer, struct run *run)
         break;
     case STOP_NOT_STOPPED:
         write_text(writer, "the block was to be stopped by ");
-        write_stop_name(writer, stop->kind == STOP_NOT_STOPPED && stop->op->command->spec->id ==
-                                                                      COMMAND_EXPECT_ERROR
-                                    ? STOP_ERROR
-                                    : STOP_FAULT,
+        write_stop_name(writer,
+                        stop->kind == STOP_NOT_STOPPED &&
+                                stop->op->command->spec->id == COMMAND_EXPECT_ERROR
+                            ? STOP_ERROR
+                            : STOP_FAULT,
                         stop->number);
         write_text(writer, ", but it came to ");
         write_stop_name(writer, stop->other_kind, stop->other_number);

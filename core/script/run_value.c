@@ -5,8 +5,7 @@
 
 static bool stop_with(struct run *run, result_t error, const char *at, const char *detail)
 {
-    run->stop = (struct stop){
-        .kind = STOP_ERROR, .number = (int)error, .at = at, .detail = detail};
+    run->stop = (struct stop){.kind = STOP_ERROR, .number = (int)error, .at = at, .detail = detail};
     return false;
 }
 
@@ -103,8 +102,8 @@ bool run_read_variable(struct run *run, const struct variable *variable, struct 
         value->number = (int64_t)counter_read((enum counter)variable->slot);
         return true;
     case VARIABLE_DELTA:
-        value->number = (int64_t)(counter_read((enum counter)variable->slot) -
-                                  run->mark[variable->slot]);
+        value->number =
+            (int64_t)(counter_read((enum counter)variable->slot) - run->mark[variable->slot]);
         return true;
     case VARIABLE_SPACE_REGIONS:
     case VARIABLE_SPACE_RESIDENT:
@@ -157,8 +156,8 @@ static bool jump(struct run *run, struct evaluation *evaluation, const struct te
 
 static bool apply(struct run *run, struct evaluation *evaluation, const struct term *term)
 {
-    bool unary = term->kind == TERM_NEGATE || term->kind == TERM_INVERT ||
-                 term->kind == TERM_NOT || term->kind == TERM_TRUTH;
+    bool unary = term->kind == TERM_NEGATE || term->kind == TERM_INVERT || term->kind == TERM_NOT ||
+                 term->kind == TERM_TRUTH;
     unsigned operands = unary ? 1 : 2;
     struct value *a = &evaluation->stack[evaluation->depth - operands];
     const struct value *b = &evaluation->stack[evaluation->depth - 1];
@@ -173,8 +172,7 @@ static bool apply(struct run *run, struct evaluation *evaluation, const struct t
     enum arithmetic status = arithmetic_apply(term->kind, a->number, b->number, &a->number);
     if (status == ARITHMETIC_OK)
         return true;
-    run->stop =
-        (struct stop){.kind = STOP_ARITHMETIC, .number = (int)status, .at = term->at};
+    run->stop = (struct stop){.kind = STOP_ARITHMETIC, .number = (int)status, .at = term->at};
     return false;
 }
 
@@ -190,8 +188,7 @@ bool run_evaluate(struct run *run, const struct code *code, struct value *value)
             *top = (struct value){.number = term->number};
             if (term->kind == TERM_WORD)
                 *top = (struct value){.word = (uint32_t)term->number};
-            else if (term->kind == TERM_VARIABLE &&
-                     !run_read_variable(run, &term->variable, top)) {
+            else if (term->kind == TERM_VARIABLE && !run_read_variable(run, &term->variable, top)) {
                 run->stop.at = term->at;
                 return false;
             }

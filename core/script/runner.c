@@ -52,8 +52,7 @@ static void read_counters(uint64_t counters[COUNTER_COUNT])
 }
 
 static void report_blocks(const struct combination *combination,
-                          const uint64_t before[COUNTER_COUNT],
-                          const uint64_t after[COUNTER_COUNT])
+                          const uint64_t before[COUNTER_COUNT], const uint64_t after[COUNTER_COUNT])
 {
     const struct run *run = &combination->run;
     const struct boot_params *params = combination->runner->args->params;
@@ -94,8 +93,8 @@ static void execute(struct combination *combination, enum verdict *verdict, cons
     read_counters(before);
     memcpy(run->mark, before, sizeof(before));
     machine_watchdog((unsigned)combination->limit_seconds + HANG_SECONDS);
-    run->deadline = machine_ticks() +
-                    (uint64_t)combination->limit_seconds * run->facts->ticks_per_second;
+    run->deadline =
+        machine_ticks() + (uint64_t)combination->limit_seconds * run->facts->ticks_per_second;
     current_run = run;
     runner_execute(run);
     read_counters(after);
@@ -168,8 +167,7 @@ static void run_combination(struct combination *combination, size_t index)
         .program = &combination->program, .run = &combination->run, .arena = runner->arena};
     combination->program.op_count = 0;
     combination->program.loop_count = 0;
-    result_t result =
-        runner_sweep_compute(combination->sweep, index, &combination->compiler, &why);
+    result_t result = runner_sweep_compute(combination->sweep, index, &combination->compiler, &why);
     if (result == OK)
         combination->params =
             runner_sweep_text(combination->sweep, &combination->program, runner->arena);
@@ -272,11 +270,10 @@ static bool load_scenarios(struct runner *runner)
 static result_t select_scenarios(struct runner *runner, struct boot_params_error *error)
 {
     const struct boot_params *params = runner->args->params;
-    result_t result =
-        scenario_select(runner->scenarios, runner->scenario_count, params, error);
+    result_t result = scenario_select(runner->scenarios, runner->scenario_count, params, error);
     if (result == OK)
-        result = boot_params_check_scenarios(params, runner->scenarios, runner->scenario_count,
-                                             error);
+        result =
+            boot_params_check_scenarios(params, runner->scenarios, runner->scenario_count, error);
     return result;
 }
 

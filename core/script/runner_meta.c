@@ -58,8 +58,8 @@ static void emit_boot_params(const struct boot_info *boot)
     value[0] = '\0';
     for (struct text word = boot_params_cut_word(&rest); word.size > 0 && length < sizeof(value);
          word = boot_params_cut_word(&rest))
-        length += fmt_print(value + length, sizeof(value) - length, "%s%.*s",
-                            length > 0 ? " " : "", TEXT_ARGS(word));
+        length += fmt_print(value + length, sizeof(value) - length, "%s%.*s", length > 0 ? " " : "",
+                            TEXT_ARGS(word));
     report_meta("boot_params", value);
 }
 

@@ -16,8 +16,7 @@ static result_t prepare_names(struct compiler *compiler)
     run->variables = arena_alloc(compiler->arena, script->variable_count * sizeof(*run->variables));
     run->spaces = arena_alloc(compiler->arena, script->space_count * sizeof(*run->spaces));
     run->cells = arena_alloc(compiler->arena, script->space_count * regions * sizeof(*run->cells));
-    run->scopes =
-        arena_alloc(compiler->arena, (script->depth_max + 1) * sizeof(struct list_node));
+    run->scopes = arena_alloc(compiler->arena, (script->depth_max + 1) * sizeof(struct list_node));
     if (!run->variables || !run->spaces || !run->cells || !run->scopes)
         return ENOMEM;
 
@@ -80,6 +79,7 @@ result_t runner_prepare(const struct runner *runner, struct compiler *compiler)
         result = compile(compiler);
     if (result == OK)
         set_params(compiler);
+    run->stop = (struct stop){.kind = STOP_NONE};
     return result;
 }
 

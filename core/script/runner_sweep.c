@@ -8,8 +8,7 @@
 /* --- values ------------------------------------------------------------------------------------------------- */
 
 static const struct boot_override *find_override(const struct runner *runner,
-                                                 const struct scenario *scenario,
-                                                 struct text param)
+                                                 const struct scenario *scenario, struct text param)
 {
     const struct boot_params *params = runner->args->params;
     for (size_t i = 0; i < params->override_count; i++) {
@@ -49,8 +48,8 @@ static result_t init_param(const struct runner *runner, struct sweep *sweep, siz
     const struct scenario *scenario = sweep->scenario;
     const struct script_param *param = &scenario->params[index];
     const struct boot_override *override = find_override(runner, scenario, param->name);
-    sweep->values[index] = arena_alloc(
-        runner->arena, SCRIPT_PARAM_VALUES_MAX * sizeof(sweep->values[index][0]));
+    sweep->values[index] =
+        arena_alloc(runner->arena, SCRIPT_PARAM_VALUES_MAX * sizeof(sweep->values[index][0]));
     if (sweep->values[index] == NULL)
         return ENOMEM;
     if (override != NULL)
@@ -117,8 +116,8 @@ struct text runner_sweep_text(const struct sweep *sweep, const struct program *p
             length += fmt_print(at, left, "%s%.*s=%.*s", blank, TEXT_ARGS(name),
                                 TEXT_ARGS(program->words[value->word]));
         else
-            length += fmt_print(at, left, "%s%.*s=%ld", blank, TEXT_ARGS(name),
-                                (long)value->number);
+            length +=
+                fmt_print(at, left, "%s%.*s=%ld", blank, TEXT_ARGS(name), (long)value->number);
     }
     if (length >= sizeof(text))
         length = sizeof(text) - 1;

@@ -25,8 +25,7 @@ static struct text base_name(const char *file_name)
     return name;
 }
 
-static bool parse_and_check(struct scenario *scenario, struct arena *arena,
-                            struct script *script)
+static bool parse_and_check(struct scenario *scenario, struct arena *arena, struct script *script)
 {
     struct parser *parser = arena_alloc(arena, sizeof(*parser));
     struct checker *checker = arena_alloc(arena, sizeof(*checker));
@@ -42,8 +41,8 @@ result_t scenario_load(struct scenario *scenario, struct arena *arena, const cha
         source = TEXT("");
     if (text_starts(source, "\xef\xbb\xbf")) /* some editors' mark for UTF-8 */
         source = (struct text){source.data + 3, source.size - 3};
-    *scenario = (struct scenario){
-        .file_name = file_name, .source = source, .name = base_name(file_name)};
+    *scenario =
+        (struct scenario){.file_name = file_name, .source = source, .name = base_name(file_name)};
     if (source.size > SCRIPT_FILE_MAX) {
         script_error(scenario, source.data, "the file is larger than 1 MiB");
         return EINVAL;
@@ -103,9 +102,8 @@ size_t scenario_format_error(const struct scenario *scenario, size_t index, char
     const struct script_error *error = &scenario->errors[index];
     struct text line = line_of(scenario->source, error->line);
     size_t before = bytes_before(line, error->column);
-    size_t from = before > LINE_SHOWN_MAX / 2 && line.size > LINE_SHOWN_MAX
-                      ? before - LINE_SHOWN_MAX / 2
-                      : 0;
+    size_t from =
+        before > LINE_SHOWN_MAX / 2 && line.size > LINE_SHOWN_MAX ? before - LINE_SHOWN_MAX / 2 : 0;
     size_t length = line.size - from < LINE_SHOWN_MAX ? line.size - from : LINE_SHOWN_MAX;
 
     char shown[LINE_SHOWN_MAX];
@@ -147,8 +145,7 @@ static void refuse_item(const struct scenario *scenarios, size_t count, const ch
 {
     bool is_tag = text_starts(item, "tag:");
     struct suggestion suggestion;
-    suggestion_init(&suggestion,
-                    is_tag ? (struct text){item.data + 4, item.size - 4} : item);
+    suggestion_init(&suggestion, is_tag ? (struct text){item.data + 4, item.size - 4} : item);
     for (size_t i = 0; i < count; i++) {
         if (!is_tag)
             suggestion_offer(&suggestion, scenarios[i].name);
@@ -182,8 +179,8 @@ static result_t apply_list(struct scenario *scenarios, size_t count, const char 
     return OK;
 }
 
-result_t scenario_select(struct scenario *scenarios, size_t count,
-                         const struct boot_params *params, struct boot_params_error *error)
+result_t scenario_select(struct scenario *scenarios, size_t count, const struct boot_params *params,
+                         struct boot_params_error *error)
 {
     struct text run = params->run.size > 0 ? params->run : TEXT("all");
     error->text[0] = '\0';

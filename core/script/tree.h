@@ -99,8 +99,8 @@ struct expression {
 
 /* A quoted text with variables in it. */
 struct string_part {
-    struct text text;             /* verbatim, when there is no variable */
-    struct expression *variable;  /* of one term */
+    struct text text;            /* verbatim, when there is no variable */
+    struct expression *variable; /* of one term */
     struct string_part *next;
 };
 
@@ -121,20 +121,20 @@ struct argument {
     struct string_part *string;    /* STRING */
     struct text space_name;        /* of S, S.R, S@EXPR */
     struct text region_name;
-    uint32_t space;    /* slots, by the checker; NO_SLOT: not that kind of thing */
-    uint32_t region;   /* NO_SLOT also for the region `_` */
-    uint32_t slot;     /* variable, metric, counter, error or fault number */
-    uint32_t owner;    /* of what a command makes: depth of the scope at whose end it is dropped */
+    uint32_t space;  /* slots, by the checker; NO_SLOT: not that kind of thing */
+    uint32_t region; /* NO_SLOT also for the region `_` */
+    uint32_t slot;   /* variable, metric, counter, error or fault number */
+    uint32_t owner;  /* of what a command makes: depth of the scope at whose end it is dropped */
 };
 
 struct command {
     const struct command_spec *spec;
     const char *at;
     struct command *next;
-    struct command *opener;       /* of ELSE and END: the command whose block this ends */
-    struct argument *arguments;   /* spec->argument_count of them */
-    uint32_t depth;               /* of the innermost scope around it; 0: the file */
-    uint32_t result_slot;         /* of `lookup`: the variable that it sets, as in an argument */
+    struct command *opener;     /* of ELSE and END: the command whose block this ends */
+    struct argument *arguments; /* spec->argument_count of them */
+    uint32_t depth;             /* of the innermost scope around it; 0: the file */
+    uint32_t result_slot;       /* of `lookup`: the variable that it sets, as in an argument */
     uint32_t result_owner;
 };
 

@@ -60,8 +60,7 @@ static bool find(const struct named_variable *table, size_t count, struct text n
     return false;
 }
 
-static void suggest(const struct named_variable *table, size_t count,
-                    struct suggestion *suggestion)
+static void suggest(const struct named_variable *table, size_t count, struct suggestion *suggestion)
 {
     for (size_t i = 0; i < count; i++)
         suggestion_offer(suggestion, text_of(table[i].name));
