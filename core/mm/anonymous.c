@@ -175,14 +175,13 @@ static inline result_t new_page(struct anonymous *anonymous, uint64_t data, phys
     return OK;
 }
 
-/* The leaf is missing or shared. NULL: no memory. */
-__attribute__((noinline)) static struct leaf *make_own_leaf(struct anonymous *anonymous,
-                                                            struct region *region, uint64_t slot)
-    REQUIRES(anonymous->object.lock)
+/* The leaf is missing or shared; with a reserve (else NULL) it is shared. NULL: no memory. */
+static struct leaf *make_own_leaf(struct anonymous *anonymous, struct region *region, uint64_t slot,
+                                  struct frame_reserve *reserve) REQUIRES(anonymous->object.lock)
 {
     struct leaf *leaf;
     struct leaf *before;
-    if (slot_table_own_leaf(&anonymous->table, slot, &leaf, &before) != OK)
+    if (slot_table_own_leaf(&anonymous->table, slot, reserve, &leaf, &before) != OK)
         return NULL;
     if (before)
         follow_copied_leaf(&anonymous->object, region, slot, before, leaf);
@@ -200,7 +199,7 @@ own_page_and_leaf(struct anonymous *anonymous, struct region *region, uint64_t s
     phys_t page;
     if (new_page(anonymous, data, &page) != OK)
         return NULL;
-    leaf = make_own_leaf(anonymous, region, slot);
+    leaf = make_own_leaf(anonymous, region, slot, NULL);
     if (leaf) {
         slot_table_put(&anonymous->table, leaf, slot, page);
         *event = data == 0 ? COUNTER_FAULT_ANON : COUNTER_FAULT_COW_COPY;
@@ -390,30 +389,41 @@ free_child:
     return ENOMEM;
 }
 
-/* Discarding a part of a leaf changes it: a shared one is copied first. */
-static result_t own_edge(struct anonymous *anonymous, struct region *region, uint64_t slot)
+/* Discarding a part of a leaf changes it: a shared one must be copied first. */
+static bool is_shared_edge(const struct anonymous *anonymous, uint64_t slot)
     REQUIRES(anonymous->object.lock)
 {
-    struct leaf *leaf = slot_table_leaf(&anonymous->table, slot);
-    if (!leaf || !leaf_is_shared(leaf))
-        return OK;
-    return make_own_leaf(anonymous, region, slot) ? OK : ENOMEM;
+    const struct leaf *leaf = slot_table_leaf(&anonymous->table, slot);
+    return leaf && leaf_is_shared(leaf);
 }
 
-static result_t anonymous_prepare_discard(struct object *object, struct region *region,
-                                          uint64_t base, uint64_t end)
+static result_t anonymous_reserve_discard(struct object *object, uint64_t first_slot,
+                                          uint64_t slot_count, struct frame_reserve *reserve)
+{
+    struct anonymous *anonymous = anonymous_of(object);
+    uint64_t end_slot = first_slot + slot_count;
+    result_t result = OK;
+    lock_acquire(&object->lock);
+    if (first_slot % LEAF_SLOTS != 0 && is_shared_edge(anonymous, first_slot))
+        result = frame_reserve_add(reserve);
+    if (result == OK && end_slot % LEAF_SLOTS != 0 && is_shared_edge(anonymous, end_slot - 1))
+        result = frame_reserve_add(reserve);
+    lock_release(&object->lock);
+    return result;
+}
+
+static void anonymous_prepare_discard(struct object *object, struct region *region, uint64_t base,
+                                      uint64_t end, struct frame_reserve *reserve)
 {
     struct anonymous *anonymous = anonymous_of(object);
     uint64_t first_slot = region_slot(region, base);
     uint64_t end_slot = region_slot(region, end);
-    result_t result = OK;
     lock_acquire(&object->lock);
-    if (first_slot % LEAF_SLOTS != 0)
-        result = own_edge(anonymous, region, first_slot);
-    if (result == OK && end_slot % LEAF_SLOTS != 0)
-        result = own_edge(anonymous, region, end_slot - 1);
+    if (first_slot % LEAF_SLOTS != 0 && is_shared_edge(anonymous, first_slot))
+        (void)make_own_leaf(anonymous, region, first_slot, reserve);
+    if (end_slot % LEAF_SLOTS != 0 && is_shared_edge(anonymous, end_slot - 1))
+        (void)make_own_leaf(anonymous, region, end_slot - 1, reserve);
     lock_release(&object->lock);
-    return result;
 }
 
 static void anonymous_discard(struct object *object, uint64_t first_slot, uint64_t slot_count)
@@ -522,6 +532,7 @@ static const struct object_ops anonymous_ops = {
     .fork = anonymous_fork,
     .release = anonymous_release,
     .page = anonymous_page,
+    .reserve_discard = anonymous_reserve_discard,
     .prepare_discard = anonymous_prepare_discard,
     .discard = anonymous_discard,
     .check_entry = anonymous_check_entry,

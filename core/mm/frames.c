@@ -290,6 +290,31 @@ void frame_batch_end(struct frame_batch *batch)
     frame_batch_init(batch);
 }
 
+result_t frame_reserve_add(struct frame_reserve *reserve)
+{
+    phys_t at;
+    if (frames_take(FRAME_KERNEL, &at) != OK)
+        return ENOMEM;
+    frame_of(at)->slab.next = reserve->first;
+    reserve->first = (uint32_t)(at.value >> PAGE_SHIFT);
+    return OK;
+}
+
+phys_t frame_reserve_take(struct frame_reserve *reserve, enum frame_kind kind)
+{
+    ASSERT(reserve->first != 0);
+    struct frame *frame = &frames.entries[reserve->first];
+    reserve->first = frame->slab.next;
+    frame->kind = (uint8_t)kind;
+    return frame_phys(frame);
+}
+
+void frame_reserve_end(struct frame_reserve *reserve)
+{
+    while (reserve->first != 0)
+        frames_give(frame_reserve_take(reserve, FRAME_KERNEL));
+}
+
 /* --- promises ------------------------------------------------------------------------------------------ */
 
 result_t frames_promise(uint64_t page_count)

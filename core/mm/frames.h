@@ -139,6 +139,18 @@ void frames_give_run(phys_t first, uint64_t count);
 result_t frames_promise(uint64_t count);
 void frames_unpromise(uint64_t count);
 
+/* Frames taken ahead, for a step that must not fail; linked through their entries. */
+struct frame_reserve {
+    uint32_t first; /* frame number; 0: none */
+};
+
+/* One more. ENOMEM. */
+result_t frame_reserve_add(struct frame_reserve *reserve);
+/* Takes one out; there must be one. Not cleared, references 1. */
+phys_t frame_reserve_take(struct frame_reserve *reserve, enum frame_kind kind);
+/* Gives back what was not needed. */
+void frame_reserve_end(struct frame_reserve *reserve);
+
 /* Frees many frames cheaply: neighbours become one store to the bitmap. Locks only to flush. */
 struct frame_batch {
     uint64_t word; /* index in level[0] of the bits in mask */

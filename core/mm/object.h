@@ -18,6 +18,7 @@
 
 struct object;
 struct audit;
+struct frame_reserve;
 
 /* What a fault came to. event: the counter of a resolved fault. */
 struct fault_result {
@@ -42,10 +43,13 @@ struct object_ops {
      * it is to be written. Takes the object's lock. ENOMEM. */
     result_t (*page)(struct object *object, struct region *region, uint64_t address,
                      enum page_use use, phys_t *page);
-    /* Nothing will show [base, end) of the region, or its slots, any more. prepare may fail (ENOMEM)
-     * and changes nothing that can be seen; discard cannot fail after it. */
-    result_t (*prepare_discard)(struct object *object, struct region *region, uint64_t base,
-                                uint64_t end);
+    /* Nothing will show these slots any more. reserve_discard takes the frames ahead that this needs
+     * (ENOMEM: changed nothing but the reserve); then nothing can fail: prepare_discard while the region
+     * is still whole, [base, end) being what it is to lose, and discard when it has lost that. */
+    result_t (*reserve_discard)(struct object *object, uint64_t first_slot, uint64_t slot_count,
+                                struct frame_reserve *reserve);
+    void (*prepare_discard)(struct object *object, struct region *region, uint64_t base,
+                            uint64_t end, struct frame_reserve *reserve);
     void (*discard)(struct object *object, uint64_t first_slot, uint64_t slot_count);
     /* May this entry show this slot? For the audit; NULL, or what is wrong. */
     const char *(*check_entry)(struct object *object, uint64_t slot, uint64_t entry);

@@ -211,7 +211,8 @@ static uint64_t leaf_put(struct leaf *leaf, struct frame_batch *batch)
     return freed;
 }
 
-result_t slot_table_own_leaf(struct slot_table *table, uint64_t slot, struct leaf **leaf,
+result_t slot_table_own_leaf(struct slot_table *table, uint64_t slot,
+                             struct frame_reserve *reserve, struct leaf **leaf,
                              struct leaf **before)
 {
     uint64_t index = slot >> LEAF_SHIFT;
@@ -224,7 +225,9 @@ result_t slot_table_own_leaf(struct slot_table *table, uint64_t slot, struct lea
     }
 
     phys_t page;
-    if (frames_take(FRAME_LEAF, &page) != OK)
+    if (reserve)
+        page = frame_reserve_take(reserve, FRAME_LEAF);
+    else if (frames_take(FRAME_LEAF, &page) != OK)
         return ENOMEM;
     if (!array && !(array = array_make(table, index))) {
         frames_give(page);

@@ -69,6 +69,7 @@ result_t space_fork(struct space *parent, struct space **child);
 struct unmap_plan {
     struct region *first; /* the lowest region that the range touches; NULL: none */
     struct region *tail;  /* for a hole inside one region */
+    struct frame_reserve frames; /* for what must be copied before a part of it is discarded */
 };
 result_t space_unmap_reserve_locked(struct space *space, struct range range,
                                     struct unmap_plan *plan) REQUIRES(space->lock);

@@ -56,12 +56,20 @@ static bool must_discard(const struct region *region, bool whole)
            !(whole && region->object->references == 1);
 }
 
+/* Gives back what a plan has reserved. */
+static void end_plan(struct unmap_plan *plan)
+{
+    if (plan->tail)
+        region_destroy(plan->tail);
+    plan->tail = NULL;
+    frame_reserve_end(&plan->frames);
+}
+
 result_t space_unmap_reserve_locked(struct space *space, struct range range,
                                     struct unmap_plan *plan)
 {
     uint64_t end = range.base + range.size_bytes;
-    plan->tail = NULL;
-    plan->first = first_in(space, range);
+    *plan = (struct unmap_plan){.first = first_in(space, range)};
     for (struct region *region = plan->first; region; region = next_in(region, end)) {
         struct part part = part_of(region, range);
         bool inner = part.base > region->node.base && part.end < region->node.end;
@@ -69,11 +77,10 @@ result_t space_unmap_reserve_locked(struct space *space, struct range range,
             return ENOMEM;
         if (!must_discard(region, part.whole))
             continue;
-        struct object *object = region->object;
-        if (object->ops->prepare_discard(object, region, part.base, part.end) != OK) {
-            if (plan->tail)
-                region_destroy(plan->tail);
-            plan->tail = NULL;
+        if (region->object->ops->reserve_discard(region->object, region_slot(region, part.base),
+                                                 (part.end - part.base) >> PAGE_SHIFT,
+                                                 &plan->frames) != OK) {
+            end_plan(plan);
             return ENOMEM;
         }
     }
@@ -88,8 +95,10 @@ static void cut_out(struct space *space, struct region *region, struct part part
     bool discard = must_discard(region, part.whole);
     uint64_t first_slot = region_slot(region, part.base);
     uint64_t slot_count = (part.end - part.base) >> PAGE_SHIFT;
-    if (discard)
+    if (discard) {
         object_get(object); /* outlives the region */
+        object->ops->prepare_discard(object, region, part.base, part.end, &plan->frames);
+    }
 
     if (part.whole) {
         region_tree_remove(&space->tree, &region->node);
@@ -130,6 +139,7 @@ void space_unmap_commit_locked(struct space *space, struct range range, struct u
         cut_out(space, region, part_of(region, range), plan);
         region = next;
     }
+    end_plan(plan);
 }
 
 void space_remove_locked(struct space *space, struct region *region)
