@@ -3,6 +3,7 @@ asserted on one boot: the fixtures here keep it for the session."""
 
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -36,9 +37,11 @@ def default_run(tmp_path_factory: pytest.TempPathFactory) -> machine.Booted:
 
 @pytest.fixture(scope="session")
 def exact_runs(tmp_path_factory: pytest.TempPathFactory) -> list[machine.Booted]:
-    """The same exact run twice."""
+    """The same exact run twice, side by side: that they share the host must not show."""
     words = ("--exact", "run=fork-cow,fault-anon,floor")
-    return [machine.boot(tmp_path_factory.mktemp("exact"), *words) for _ in range(2)]
+    outs = [tmp_path_factory.mktemp("exact") for _ in range(2)]
+    with ThreadPoolExecutor(2) as pool:
+        return list(pool.map(lambda out: machine.boot(out, *words), outs))
 
 
 @pytest.fixture(scope="session")

@@ -114,7 +114,7 @@ class Reader:
                 demand(not [rest for rest in lines if rest], f"lines after the end: {lines!r}")
                 self._done(match)
                 return self.stream
-            else:
+            elif line or lines:
                 demand("@pagelab" not in line, f"damaged marker: {line!r}")
                 self._line(line)
         raise Violation("no '@pagelab done' line")

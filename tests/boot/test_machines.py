@@ -58,6 +58,7 @@ def with_scenario(tmp_path_factory: pytest.TempPathFactory, name: str) -> list[s
     return machine.drive(image)
 
 
+@pytest.mark.slow
 def test_8_cpus_and_memory_above_4_gib(boot: Boot, tmp_path_factory: pytest.TempPathFactory
                                        ) -> None:
     """q35 has 2 GiB below 4 GiB: a region of 4 GiB cannot do without what lies above."""

@@ -90,7 +90,7 @@ def test_uboot_boots_from_a_disk(tree: Tree) -> None:
     assert firmware.UBOOT in tree.qemu_arguments
     config = subprocess.run(["mtype", "-i", f"{tree.path}/disk@@1M", "::pagelab/pagelab.cfg"],
                             capture_output=True, check=True).stdout
-    assert config == b"run=null\non-exit=qemu\n"
+    assert config == b"on-exit=qemu\nrun=null\n"
 
 
 def test_run_name() -> None:

@@ -63,12 +63,12 @@ def test_defaults(tree: Tree) -> None:
 
 
 @pytest.mark.parametrize(("words", "expected"), [
-    (["run=null"], ["run=null", "on-exit=qemu"]),
-    (["menu=on"], ["menu=on", "on-exit=qemu"]),
-    (["menu=auto"], ["menu=auto", "run=all", "on-exit=qemu"]),
-    (["on-exit=halt", "skip=null"], ["on-exit=halt", "skip=null", "run=all"]),
+    (["run=null"], ["on-exit=qemu", "run=null"]),
+    (["menu=on"], ["on-exit=qemu", "menu=on"]),
+    (["menu=auto"], ["run=all", "on-exit=qemu", "menu=auto"]),
+    (["on-exit=halt", "skip=null"], ["run=all", "on-exit=halt", "skip=null"]),
     (["--cpus", "4", "run=null", "--memory", "2G", "seed=7"],
-     ["run=null", "seed=7", "on-exit=qemu"]),
+     ["on-exit=qemu", "run=null", "seed=7"]),
 ])
 def test_added_parameters(tree: Tree, words: list[str], expected: list[str]) -> None:
     assert tree.run(*words).returncode == 0
@@ -77,7 +77,7 @@ def test_added_parameters(tree: Tree, words: list[str], expected: list[str]) -> 
 
 def test_exact(tree: Tree) -> None:
     tree.run("--exact", "run=null")
-    assert appended(tree) == ["run=null", "on-exit=qemu", "seed=1"]
+    assert appended(tree) == ["on-exit=qemu", "seed=1", "run=null"]
     assert option(tree, "-icount") == "shift=0,sleep=off"
     assert option(tree, "-cpu") == "max,erms=off"
     assert option(tree, "-m") == "4G"

@@ -39,7 +39,8 @@ def check_parameters(words: list[str]) -> None:
 
 
 def boot_parameters(words: list[str], exact: bool) -> list[str]:
-    """The user's words, and what `pagelab run` adds to them."""
+    """What `pagelab run` adds, then the user's words: the core reads up to the first bad one, and must
+    know by then how to end."""
     check_parameters(words)
     names = {word.partition("=")[0] for word in words}
     added = []
@@ -49,7 +50,7 @@ def boot_parameters(words: list[str], exact: bool) -> list[str]:
         added.append("on-exit=qemu")
     if exact and "seed" not in names:
         added.append("seed=1")
-    return words + added
+    return added + words
 
 
 def directory_words(options: argparse.Namespace, parameters: list[str]) -> list[str]:

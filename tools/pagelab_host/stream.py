@@ -22,7 +22,7 @@ DONE = re.compile(
 KTAP_VERSION = re.compile(rb"( *)KTAP version 1")
 KTAP_PLAN = re.compile(rb"1\.\.([0-9]{1,6})")
 KTAP_RESULT = re.compile(rb"( *)(ok|not ok) ([0-9]{1,6}) ?([^#]*?)(?: *# ?(.*))?")
-LOG_LINE = re.compile(rb"\[ *[0-9]+\.[0-9]{6}\] ")
+LOG_LINE = re.compile(rb"\[ *[0-9]+\.[0-9]{6}\] (?:scenario [0-9]+ of [0-9]+: ([a-z0-9-]+)$)?")
 ESCAPE = re.compile(r"\x1b\[[0-9;?=]*[A-Za-z]")
 
 
@@ -100,7 +100,7 @@ class Run:
     plan: int | None = None
     done: Done | None = None
     core_seen: bool = False
-    running: str = ""  # the scenario under way, once it said something
+    running: str = ""  # the scenario under way
     problems: list[str] = field(default_factory=list)
 
     def rows(self, kind: str) -> list[dict[str, str]]:
@@ -198,7 +198,6 @@ class StreamParser:
             self._problem(f"{block.title}: {wrong}; block left out")
         else:
             self.run.blocks.append(block)
-            self.run.running = block.scenario or self.run.running
 
     def _check_block(self, block: Block, rows: int, crc32: int) -> str | None:
         table_error = block.parse()
@@ -245,8 +244,10 @@ class StreamParser:
     # All other lines.
 
     def _text(self, line: bytes) -> None:
-        if LOG_LINE.match(line):
+        if match := LOG_LINE.match(line):
             self.run.core_seen = True
+            if match[1]:
+                self.run.running = match[1].decode()
             return
         if match := KTAP_VERSION.fullmatch(line):
             if not match[1]:
