@@ -200,37 +200,41 @@ static bool withdraw(uint32_t id)
                                        __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
 }
 
+/* Invites the CPU and waits; true when it is online. */
+static bool invite(uint32_t id)
+{
+    uint32_t startup = APIC_DELIVER_STARTUP | APIC_LEVEL_ASSERT | (uint32_t)(smp.trampoline >> 12);
+    __atomic_store_n(&smp.online, 0, __ATOMIC_RELAXED);
+    __atomic_store_n(&smp.data->expected, id, __ATOMIC_RELEASE);
+    apic_send(id, startup);
+    if (timer_wait_for(&smp.online, 1, STARTUP_WAIT_US))
+        return true;
+    apic_send(id, startup);
+    return timer_wait_for(&smp.online, 1, ONLINE_WAIT_US);
+}
+
 /* Brings the CPU up with that index; false when it did not come. */
 static bool start_cpu(uint32_t id, unsigned index)
 {
-    uint32_t startup = APIC_DELIVER_STARTUP | APIC_LEVEL_ASSERT | (uint32_t)(smp.trampoline >> 12);
     cpu_local_init(index, id);
     smp.data->stack = (uint64_t)smp.stacks[index];
     smp.data->index = index;
-    __atomic_store_n(&smp.online, 0, __ATOMIC_RELAXED);
-    __atomic_store_n(&smp.data->expected, id, __ATOMIC_RELEASE);
 
     ticks_t begin = machine_ticks();
-    apic_send(id, startup);
-    bool online = timer_wait_for(&smp.online, 1, STARTUP_WAIT_US);
-    if (!online) {
-        apic_send(id, startup);
-        online = timer_wait_for(&smp.online, 1, ONLINE_WAIT_US);
-    }
-    cpu_locals[index].start_ticks = machine_ticks() - begin;
-    if (online)
-        return true;
-    if (withdraw(id)) {
+    bool online = invite(id);
+    if (!online && withdraw(id)) {
         log_error("the CPU with APIC id %u did not start within %u ms: left out", id,
                   ONLINE_WAIT_US / 1000);
         return false;
     }
-    if (timer_wait_for(&smp.online, 1, ONLINE_WAIT_US))
-        return true;
-    reset_cpu(id);
-    write_off_stacks(index);
-    log_error("the CPU with APIC id %u started but got stuck on its way: left out", id);
-    return false;
+    if (!online && !timer_wait_for(&smp.online, 1, ONLINE_WAIT_US)) {
+        reset_cpu(id);
+        write_off_stacks(index);
+        log_error("the CPU with APIC id %u started but got stuck on its way: left out", id);
+        return false;
+    }
+    cpu_locals[index].start_ticks = machine_ticks() - begin;
+    return true;
 }
 
 struct cpu_check {

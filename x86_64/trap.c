@@ -39,38 +39,38 @@ unsigned trap_nothing(uint64_t address, unsigned access)
     return 0;
 }
 
-static const char *const names[VECTOR_EXCEPTION_END] = {"divide error",
-                                                        "debug",
-                                                        "non-maskable interrupt",
-                                                        "breakpoint",
-                                                        "overflow",
-                                                        "bound range",
-                                                        "invalid opcode",
-                                                        "device not available",
-                                                        "double fault",
-                                                        "coprocessor segment overrun",
-                                                        "invalid task state",
-                                                        "segment not present",
-                                                        "stack fault",
-                                                        "general protection fault",
-                                                        "page fault",
-                                                        "reserved (15)",
-                                                        "floating-point error",
-                                                        "alignment check",
-                                                        "machine check",
-                                                        "SIMD floating-point error",
-                                                        "virtualisation exception",
-                                                        "control protection",
-                                                        "reserved (22)",
-                                                        "reserved (23)",
-                                                        "reserved (24)",
-                                                        "reserved (25)",
-                                                        "reserved (26)",
-                                                        "reserved (27)",
-                                                        "hypervisor injection",
-                                                        "VMM communication",
-                                                        "security exception",
-                                                        "reserved (31)"};
+/* Intel SDM vol. 3A, table 6-1; AMD APM vol. 2, 8.2. */
+static const char *const names[VECTOR_EXCEPTION_END] = {
+    [0] = "divide error",
+    [1] = "debug",
+    [2] = "non-maskable interrupt",
+    [3] = "breakpoint",
+    [4] = "overflow",
+    [5] = "bound range exceeded",
+    [6] = "invalid opcode",
+    [7] = "device not available",
+    [8] = "double fault",
+    [9] = "coprocessor segment overrun",
+    [10] = "invalid task state segment",
+    [11] = "segment not present",
+    [12] = "stack fault",
+    [13] = "general protection fault",
+    [14] = "page fault",
+    [16] = "floating-point error",
+    [17] = "alignment check",
+    [18] = "machine check",
+    [19] = "SIMD floating-point error",
+    [20] = "virtualisation exception",
+    [21] = "control protection",
+    [28] = "hypervisor injection",
+    [29] = "VMM communication",
+    [30] = "security exception",
+};
+
+static const char *name_of(uint64_t vector)
+{
+    return names[vector] != NULL ? names[vector] : "reserved";
+}
 
 /* --- what went wrong, in words --------------------------------------------------------------- */
 
@@ -170,7 +170,7 @@ static void dump(const void *context)
     explain(why, sizeof(why), frame);
     const char *where = backtrace_symbol(frame->rip, &offset);
     panic_exception(dump, frame, "unexpected exception %llu (%s) in %s+0x%llx: %s",
-                    (unsigned long long)frame->vector, names[frame->vector],
+                    (unsigned long long)frame->vector, name_of(frame->vector),
                     where != NULL ? where : "unknown code", (unsigned long long)offset, why);
 }
 
