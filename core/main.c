@@ -33,12 +33,18 @@ static struct text blob_text(struct boot_blob blob)
     return (struct text){machine_phys_to_virt(phys(blob.start)), blob.size_bytes};
 }
 
-/* The loader has checked them; what it could not accept it has put into boot->fatal. */
+/* The loader has checked them; what it could not accept it has put into boot->fatal. Line by line, so
+ * that a bad word does not hide an `on-exit=` behind it. */
 static void parse_parameters(const struct boot_info *boot)
 {
+    struct text rest = blob_text(boot->parameters);
     boot_params_defaults(&params);
-    if (boot_params_parse(&params, blob_text(boot->parameters), &params_error) == OK)
-        params_error.text[0] = '\0';
+    while (rest.size != 0) {
+        struct boot_params_error error;
+        struct text line = text_cut(&rest, '\n');
+        if (boot_params_parse(&params, line, &error) != OK && params_error.text[0] == '\0')
+            params_error = error;
+    }
     log_set_level(params.log);
     panic_exit = how_to_exit();
 }
@@ -101,11 +107,11 @@ static enum run_status run_scenarios(const struct boot_info *boot)
     parse_parameters(boot);                    /* the same words, by the same code as in the loader */
     machine_console_init(params.serial, boot); /* serial port, or none */
     log_lines(blob_text(boot->notes), false);
+    start_machine(boot); /* frames, own page tables, clock, all CPUs, harness window */
     if (boot->fatal.size_bytes != 0)
         refuse(blob_text(boot->fatal));
     if (params_error.text[0] != '\0')
         refuse(text_of(params_error.text));
-    start_machine(boot); /* frames, own page tables, clock, all CPUs, harness window */
     if (params.selftest_panic)
         selftest_panic();
     machine_end(how_to_exit(), run_scenarios(boot));

@@ -44,25 +44,24 @@ static struct anonymous *anonymous_alloc(uint64_t page_count, uint16_t phase)
     return anonymous;
 }
 
-void anonymous_set_phase(struct object *object, uint16_t phase)
+static void anonymous_set_phase(struct object *object, uint16_t phase)
 {
     object->phase = phase;
     slot_table_init(&anonymous_of(object)->table, phase + object->page_count);
 }
 
-result_t anonymous_create(uint64_t page_count, uint16_t phase, enum commit commit,
-                          struct object **object)
+result_t anonymous_create(uint64_t page_count, enum commit commit, struct object **object)
 {
     if (commit == COMMIT_ON && frames_promise(page_count) != OK)
         return ENOMEM;
-    struct anonymous *anonymous = anonymous_alloc(page_count, phase);
+    struct anonymous *anonymous = anonymous_alloc(page_count, 0);
     if (!anonymous) {
         if (commit == COMMIT_ON)
             frames_unpromise(page_count);
         return ENOMEM;
     }
 
-    anonymous_set_phase(&anonymous->object, phase);
+    anonymous_set_phase(&anonymous->object, 0);
     anonymous->live_pages = page_count;
     anonymous->committed = commit == COMMIT_ON;
     anonymous->forked = false;
@@ -130,7 +129,7 @@ static void follow_copied_leaf(struct object *object, struct region *region, uin
                                const struct leaf *before, const struct leaf *leaf)
 {
     uint64_t leaf_slot = slot & ~(uint64_t)(LEAF_SLOTS - 1);
-    if (object->exclusive) {
+    if (object->exclusive && !object->scattered) {
         follow_in_region(region, leaf_slot, before, leaf);
         return;
     }
@@ -442,6 +441,51 @@ static void anonymous_discard(struct object *object, uint64_t first_slot, uint64
     frame_batch_end(&batch);
 }
 
+static void anonymous_forget(struct object *object, uint64_t first_slot, uint64_t slot_count)
+{
+    struct anonymous *anonymous = anonymous_of(object);
+    struct frame_batch batch;
+    uint64_t freed = 0;
+    uint64_t dropped = 0;
+    frame_batch_init(&batch);
+    lock_acquire(&object->lock);
+    slot_table_drop(&anonymous->table, first_slot, slot_count, &batch, &freed, &dropped);
+    frame_batch_end(&batch);
+    /* Each slot dropped has freed its frame, or the promise of its copy. */
+    frames_unpromise(dropped - freed);
+    if (anonymous->committed)
+        frames_repromise(dropped);
+    lock_release(&object->lock);
+}
+
+static result_t anonymous_resize(struct object *object, uint64_t page_count)
+{
+    struct anonymous *anonymous = anonymous_of(object);
+    uint64_t before = object->page_count;
+    result_t result = OK;
+    lock_acquire(&object->lock);
+    if (page_count > before) {
+        uint64_t more = page_count - before;
+        if (anonymous->committed && frames_promise(more) != OK)
+            result = ENOMEM;
+        else if (slot_table_grow(&anonymous->table, object->phase + page_count) != OK) {
+            if (anonymous->committed)
+                frames_unpromise(more);
+            result = ENOMEM;
+        } else
+            anonymous->live_pages += more;
+    }
+    if (result == OK)
+        object->page_count = page_count;
+    lock_release(&object->lock);
+    return result;
+}
+
+static uint64_t anonymous_resident(const struct object *object)
+{
+    return CONTAINER_OF(object, struct anonymous, object)->table.resident;
+}
+
 static void anonymous_release(struct object *object)
 {
     struct anonymous *anonymous = anonymous_of(object);
@@ -528,6 +572,8 @@ static void anonymous_audit(struct object *object, struct audit *audit)
 
 static const struct object_ops anonymous_ops = {
     .name = "anonymous",
+    .rights = PROT_READ | PROT_WRITE | PROT_EXEC,
+    .set_phase = anonymous_set_phase,
     .fault = anonymous_fault,
     .fork = anonymous_fork,
     .release = anonymous_release,
@@ -535,6 +581,9 @@ static const struct object_ops anonymous_ops = {
     .reserve_discard = anonymous_reserve_discard,
     .prepare_discard = anonymous_prepare_discard,
     .discard = anonymous_discard,
+    .forget = anonymous_forget,
+    .resize = anonymous_resize,
+    .resident = anonymous_resident,
     .check_entry = anonymous_check_entry,
     .audit = anonymous_audit,
 };

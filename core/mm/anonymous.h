@@ -24,10 +24,7 @@ struct anonymous {
 enum commit { COMMIT_OFF, COMMIT_ON };
 
 /* References 1. ENOMEM: no memory, or fewer frames unpromised than pages to commit. O(1). */
-result_t anonymous_create(uint64_t page_count, uint16_t phase, enum commit commit,
-                          struct object **object);
-/* Before the first mapping, when its address is known. */
-void anonymous_set_phase(struct object *object, uint16_t phase);
+result_t anonymous_create(uint64_t page_count, enum commit commit, struct object **object);
 
 /* What an object is promised for pages that have no data yet. */
 static inline uint64_t anonymous_promised(const struct anonymous *anonymous)

@@ -160,6 +160,14 @@ static uint64_t count_tables(struct audit *audit, phys_t table, unsigned level)
     }
 }
 
+static void audit_object(struct audit *audit, struct object *object)
+{
+    if (object->audit_round == audit_round)
+        return;
+    object->audit_round = audit_round;
+    object->ops->audit(object, audit);
+}
+
 static void audit_regions(struct audit *audit, struct space *space)
 {
     for (struct region_node *node = region_tree_first(&space->tree); node;
@@ -169,10 +177,8 @@ static void audit_regions(struct audit *audit, struct space *space)
         if (region->space != space)
             audit_fail(audit, "region 0x%lx is in the tree of another space",
                        (unsigned long)node->base);
-        if (!region->object || region->object->audit_round == audit_round)
-            continue;
-        region->object->audit_round = audit_round;
-        region->object->ops->audit(region->object, audit);
+        if (region->object)
+            audit_object(audit, region->object);
     }
 }
 
@@ -282,6 +288,8 @@ bool mm_audit(struct audit_report *report)
     for (struct list_node *link = mm.spaces.next; link != &mm.spaces && !audit.failed;
          link = link->next)
         audit_space(&audit, CONTAINER_OF(link, struct space, all_link));
+    for (struct list_node *link = mm.named.next; link != &mm.named; link = link->next)
+        audit_object(&audit, CONTAINER_OF(link, struct object, named_link));
     if (!audit.failed)
         audit_heap(&audit);
     if (!audit.failed)

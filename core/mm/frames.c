@@ -336,6 +336,12 @@ void frames_unpromise(uint64_t page_count)
     count(COUNTER_COMMIT_RESERVED, -(int64_t)page_count);
 }
 
+void frames_repromise(uint64_t page_count)
+{
+    __atomic_fetch_sub(&frames.unpromised, (int64_t)page_count, __ATOMIC_RELAXED);
+    count(COUNTER_COMMIT_RESERVED, (int64_t)page_count);
+}
+
 /* --- runs ------------------------------------------------------------------------------------------------ */
 
 /* How many frames below and including `number` are free in a row, at most `limit`. Whole words are

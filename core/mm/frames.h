@@ -138,6 +138,8 @@ void frames_give_run(phys_t first, uint64_t count);
 /* Sets frames aside: ENOMEM when fewer are unpromised. And gives back what was set aside. */
 result_t frames_promise(uint64_t count);
 void frames_unpromise(uint64_t count);
+/* Takes back at once what has just become unpromised by this operation; cannot fail. */
+void frames_repromise(uint64_t count);
 
 /* Frames taken ahead, for a step that must not fail; linked through their entries. */
 struct frame_reserve {

@@ -7,6 +7,7 @@
 #include "core/lock.h"
 #include "core/mm/page_directory.h"
 #include "core/mm/region_tree.h"
+#include "core/random.h"
 
 /* The kernel's dynamic range: stacks, devices. 512 GiB: one root entry that every space shares. */
 #define KERNEL_RANGE_LOW 0xffffc00000000000ull
@@ -17,6 +18,7 @@ struct mm {
     struct lock lock;        /* spaces */
     struct list_node spaces; /* struct space.all_link */
     uint64_t space_count;
+    struct list_node named; /* struct object.named_link */
 
     /* Immutable after mm_start(). */
     phys_t zero_page;
@@ -25,6 +27,9 @@ struct mm {
     uint32_t root_slot_count;
     void *harness;
     uint64_t harness_bytes;
+    phys_t physical_window; /* RAM that `object physical at=auto` and `identity` may show */
+
+    struct random random; /* seeds of spaces */
 
     struct lock kernel_lock; /* kernel_tree, kernel tables */
     struct region_tree kernel_tree;
@@ -32,10 +37,17 @@ struct mm {
 
 extern struct mm mm;
 
+#define PHYSICAL_WINDOW_BYTES (2 * MIB)
+
 /* First address of the harness window: the last top-level slot of the user half. */
 static inline uint64_t window_base(void)
 {
     return machine_user_high() - machine_level_size(machine_levels);
+}
+
+static inline uint64_t mm_random_next(void)
+{
+    return random_next(&mm.random);
 }
 
 /* kernel.c: the kernel's own tables and regions. */

@@ -31,7 +31,8 @@ static result_t take_harness_memory(void)
     }
     mm.harness = machine_phys_to_virt(first);
     mm.harness_bytes = size_bytes;
-    return OK;
+    return frames_take_run(FRAME_HARNESS, PHYSICAL_WINDOW_BYTES >> PAGE_SHIFT,
+                           PHYSICAL_WINDOW_BYTES >> PAGE_SHIFT, phys(0), &mm.physical_window);
 }
 
 result_t mm_init(const struct boot_info *boot)
@@ -39,6 +40,7 @@ result_t mm_init(const struct boot_info *boot)
     boot_info = boot;
     lock_init(&mm.lock, RANK_SPACES, "spaces");
     list_init(&mm.spaces);
+    list_init(&mm.named);
     heap_init();
     if (frames_init(boot) != OK)
         return ENOMEM;
@@ -102,6 +104,11 @@ uint64_t mm_free_bytes(void)
 uint64_t mm_committed_pages(void)
 {
     return counter_read(COUNTER_COMMIT_RESERVED) - counter_read(COUNTER_COMMIT_USED);
+}
+
+void mm_set_seed(uint64_t seed)
+{
+    mm.random = (struct random){seed};
 }
 
 void mm_inject(struct mm_inject inject)

@@ -26,6 +26,9 @@ uint64_t mm_usable_bytes(void);    /* `$memory`: frames that scenarios can ever 
 uint64_t mm_free_bytes(void);      /* `$free`: free and promised to nobody */
 uint64_t mm_committed_pages(void); /* promised and not yet used */
 
+/* Everything random in the core follows from this; set before the first space is made. */
+void mm_set_seed(uint64_t seed);
+
 /* Fails the N-th of the allocations to come (frames and kernel objects alike), or every N-th; 0: off. */
 struct mm_inject {
     uint64_t nth;

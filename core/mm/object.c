@@ -1,7 +1,39 @@
 /* What all memory types share. See object.h. */
 #include "core/mm/object.h"
 
+#include "core/mm/internal.h"
 #include "core/mm/space.h"
+
+void object_name(struct object *object)
+{
+    object->named = true;
+    object->exclusive = false;
+    lock_acquire(&mm.lock);
+    list_add_last(&mm.named, &object->named_link);
+    lock_release(&mm.lock);
+}
+
+result_t object_drop(struct object *object)
+{
+    if (!list_is_empty(&object->regions))
+        return EBUSY;
+    lock_acquire(&mm.lock);
+    list_remove(&object->named_link);
+    lock_release(&mm.lock);
+    object_put(object);
+    return OK;
+}
+
+uint64_t object_region_count(struct object *object)
+{
+    uint64_t count = 0;
+    lock_acquire(&object->lock);
+    for (struct list_node *link = object->regions.next; link != &object->regions;
+         link = link->next)
+        count++;
+    lock_release(&object->lock);
+    return count;
+}
 
 static void unmap_slot_in(struct region *region, uint64_t slot)
 {

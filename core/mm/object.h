@@ -14,6 +14,7 @@
 #include "core/list.h"
 #include "core/lock.h"
 #include "core/mm/region.h"
+#include "core/mm/slots.h"
 #include "core/mm/tlb.h"
 
 struct object;
@@ -30,6 +31,10 @@ enum page_use { PAGE_FOR_READING, PAGE_FOR_WRITING };
 
 struct object_ops {
     const char *name;
+    /* Rights that the memory gives at most (enum prot). */
+    unsigned rights;
+    /* The first mapping is at this phase. */
+    void (*set_phase)(struct object *object, uint16_t phase);
     /* Makes the access possible; the region has the right. Takes the object's lock. */
     struct fault_result (*fault)(struct object *object, struct region *region, uint64_t address,
                                  unsigned access);
@@ -45,12 +50,20 @@ struct object_ops {
                      enum page_use use, phys_t *page);
     /* Nothing will show these slots any more. reserve_discard takes the frames ahead that this needs
      * (ENOMEM: changed nothing but the reserve); then nothing can fail: prepare_discard while the region
-     * is still whole, [base, end) being what it is to lose, and discard when it has lost that. */
+     * is still whole, [base, end) being what it is to lose, and discard when it has lost that. NULL
+     * where objects are never exclusive. */
     result_t (*reserve_discard)(struct object *object, uint64_t first_slot, uint64_t slot_count,
                                 struct frame_reserve *reserve);
     void (*prepare_discard)(struct object *object, struct region *region, uint64_t base,
                             uint64_t end, struct frame_reserve *reserve);
     void (*discard)(struct object *object, uint64_t first_slot, uint64_t slot_count);
+    /* Like discard, but the region goes on showing the slots: their content is forgotten. NULL: the
+     * memory type cannot. */
+    void (*forget)(struct object *object, uint64_t first_slot, uint64_t slot_count);
+    /* Changes the number of pages; the regions already fit. ENOTSUP, ENOMEM. */
+    result_t (*resize)(struct object *object, uint64_t page_count);
+    /* Pages with content. */
+    uint64_t (*resident)(const struct object *object);
     /* May this entry show this slot? For the audit; NULL, or what is wrong. */
     const char *(*check_entry)(struct object *object, uint64_t slot, uint64_t entry);
     /* Counts all frames of the object; called once per object. */
@@ -65,8 +78,12 @@ struct object {
     /* No name reaches the object and no slot is shown twice: its regions are pieces of one. Then what
      * a piece stops showing is gone, and only the piece at hand need be looked at. */
     bool exclusive;
+    bool placed;    /* has been mapped: the phase is final */
+    bool scattered; /* a piece was moved away from the others: one leaf may be in several tables */
+    bool named;     /* in mm.named; scripts can reach it without a region */
     uint64_t page_count;
     struct list_node regions;   /* struct region.object_link */
+    struct list_node named_link;
     struct object *fork_copy;   /* during space_fork(), under the parent space's lock */
     uint64_t audit_round;       /* scratch of mm_audit() */
 };
@@ -79,6 +96,9 @@ static inline void object_init(struct object *object, const struct object_ops *o
     object->references = 1;
     object->phase = phase;
     object->exclusive = false;
+    object->placed = false;
+    object->scattered = false;
+    object->named = false;
     object->page_count = page_count;
     list_init(&object->regions);
     object->fork_copy = NULL;
@@ -111,6 +131,12 @@ static inline void object_detach(struct object *object, struct region *region)
     list_remove(&region->object_link);
     lock_release(&object->lock);
 }
+
+/* Gives the object a name's reference: it lives until object_drop(). Takes over the caller's. */
+void object_name(struct object *object);
+/* EBUSY while regions show it. */
+result_t object_drop(struct object *object);
+uint64_t object_region_count(struct object *object);
 
 /* Removes the entries that show a slot in every region but `region`, and flushes. O(regions of the
  * object), O(1) for an exclusive one. */

@@ -25,6 +25,8 @@ struct region *region_create(struct space *space, unsigned prot)
     region->object = NULL;
     region->first_slot = 0;
     region->going = false;
+    region->shared = false;
+    region->stack = false;
     region_set_prot(region, prot);
     return region;
 }
@@ -57,6 +59,8 @@ void region_split(struct region_tree *tree, struct region *region, uint64_t at,
                   struct region *tail)
 {
     region_set_prot(tail, region->prot);
+    tail->shared = region->shared;
+    tail->stack = region->stack;
     region_tree_split(tree, &region->node, &tail->node, at);
     if (!region->object)
         return;
@@ -68,7 +72,8 @@ bool region_merge_next(struct region_tree *tree, struct region *region)
 {
     struct region *next = region_of_node(region_tree_next(&region->node));
     if (!next || next->node.base != region->node.end || next->object != region->object ||
-        next->prot != region->prot)
+        next->prot != region->prot || next->shared != region->shared ||
+        next->stack != region->stack)
         return false;
     if (region->object && region_slot(region, region->node.end) != next->first_slot)
         return false;

@@ -27,6 +27,8 @@ struct region {
     uint64_t first_slot;
     uint64_t entry_bits; /* page-table bits that the rights give, ENTRY_WRITE included */
     uint8_t prot;        /* enum prot, or-ed */
+    bool shared;         /* fork shares the object */
+    bool stack;          /* a user program's stack pointer may be here */
     bool going;          /* being removed: a fault on it is segv */
     bool in_phase;       /* slot and address are equal modulo 512: a leaf and a table coincide */
 };

@@ -314,6 +314,125 @@ result_t region_tree_place_anywhere(struct region_tree *tree, struct region_node
     return OK;
 }
 
+/* --- random placement ---------------------------------------------------------------------------------------- */
+
+struct hole {
+    uint64_t start;
+    uint64_t end;
+    struct region_node *next; /* the node behind it; NULL: the top hole */
+};
+
+static struct hole top_hole(const struct region_tree *tree)
+{
+    return (struct hole){tree->last ? tree->last->end : tree->low, tree->high, NULL};
+}
+
+static struct hole hole_before(struct region_node *node)
+{
+    return (struct hole){node->base - node->hole, node->base, node};
+}
+
+/* The hole that holds the free byte number `offset`, counted over the subtree and then the top hole;
+ * *offset becomes the offset in the hole. One descent. */
+static struct hole hole_at(const struct region_tree *tree, uint64_t *offset)
+{
+    struct region_node *node = tree->root;
+    if (!node || *offset >= node->free) {
+        *offset -= node ? node->free : 0;
+        return top_hole(tree);
+    }
+    for (;;) {
+        uint64_t left = node->left ? node->left->free : 0;
+        if (*offset < left) {
+            node = node->left;
+            continue;
+        }
+        *offset -= left;
+        if (*offset < node->hole)
+            return hole_before(node);
+        *offset -= node->hole;
+        node = node->right;
+    }
+}
+
+/* How many aligned places for `size_bytes` a hole has. */
+static uint64_t places_in(struct hole hole, uint64_t size_bytes, uint64_t align_bytes)
+{
+    uint64_t first = (hole.start + align_bytes - 1) & ~(align_bytes - 1);
+    if (first < hole.start || first > hole.end || hole.end - first < size_bytes)
+        return 0;
+    return (hole.end - first - size_bytes) / align_bytes + 1;
+}
+
+/* The next fitting hole in order of addresses; `from` NULL: the first. The top hole comes last. */
+static struct region_node *next_fitting(const struct region_tree *tree, struct region_node *from,
+                                        uint64_t size_bytes, uint64_t *visits)
+{
+    if (from)
+        return next_fit(from, size_bytes, visits);
+    if (!tree->root || tree->root->largest < size_bytes)
+        return NULL;
+    return lowest_fit(tree->root, size_bytes, visits);
+}
+
+/* Chooses place number `chosen` of all places in all fitting holes. */
+static struct hole hole_of_place(const struct region_tree *tree, uint64_t size_bytes,
+                                 uint64_t align_bytes, uint64_t *chosen, uint64_t *visits)
+{
+    struct region_node *node = NULL;
+    while ((node = next_fitting(tree, node, size_bytes, visits)) != NULL) {
+        uint64_t places = places_in(hole_before(node), size_bytes, align_bytes);
+        if (*chosen < places)
+            return hole_before(node);
+        *chosen -= places;
+    }
+    return top_hole(tree);
+}
+
+static uint64_t count_places(const struct region_tree *tree, uint64_t size_bytes,
+                             uint64_t align_bytes, uint64_t *visits)
+{
+    uint64_t places = places_in(top_hole(tree), size_bytes, align_bytes);
+    struct region_node *node = NULL;
+    while ((node = next_fitting(tree, node, size_bytes, visits)) != NULL)
+        places += places_in(hole_before(node), size_bytes, align_bytes);
+    return places;
+}
+
+result_t region_tree_place_randomized(struct region_tree *tree, struct region_node *node,
+                                      uint64_t size_bytes, uint64_t align_bytes,
+                                      struct random *random)
+{
+    if (size_bytes == 0 || !is_page_aligned(size_bytes))
+        return EINVAL;
+
+    uint64_t visits = 0;
+    uint64_t free_pages = region_tree_free_bytes(tree) >> PAGE_SHIFT;
+    for (unsigned draw = 0; draw < REGION_TREE_DRAWS && free_pages != 0; draw++) {
+        uint64_t offset = random_below(random, free_pages) << PAGE_SHIFT;
+        struct hole hole = hole_at(tree, &offset);
+        uint64_t base = hole.start + offset;
+        if ((base & (align_bytes - 1)) != 0 || hole.end - base < size_bytes)
+            continue;
+        node->base = base;
+        node->end = base + size_bytes;
+        insert_before(tree, node, hole.next);
+        return OK;
+    }
+
+    uint64_t places = count_places(tree, size_bytes, align_bytes, &visits);
+    count_visits(visits);
+    if (places == 0)
+        return ENOMEM;
+    uint64_t chosen = random_below(random, places);
+    struct hole hole = hole_of_place(tree, size_bytes, align_bytes, &chosen, &visits);
+    uint64_t first = (hole.start + align_bytes - 1) & ~(align_bytes - 1);
+    node->base = first + chosen * align_bytes;
+    node->end = node->base + size_bytes;
+    insert_before(tree, node, hole.next);
+    return OK;
+}
+
 /* Is it inside the range, and which node follows? */
 static result_t find_free(const struct region_tree *tree, uint64_t base, uint64_t size_bytes,
                           struct region_node **next)

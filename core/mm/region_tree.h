@@ -14,6 +14,7 @@
 #define CORE_MM_REGION_TREE_H
 
 #include "core/machine.h"
+#include "core/random.h"
 #include "core/result.h"
 #include "core/types.h"
 
@@ -70,6 +71,13 @@ struct region_node *region_tree_previous(const struct region_node *node);
  * enough but misaligned. */
 result_t region_tree_place_anywhere(struct region_tree *tree, struct region_node *node,
                                     uint64_t size_bytes, uint64_t align_bytes);
+/* Places it at an address drawn from all that fit, each with exactly the same chance. ENOMEM: no hole.
+ * O(log n) for up to REGION_TREE_DRAWS draws of a free page; when none fits, O(holes that are large
+ * enough). */
+#define REGION_TREE_DRAWS 16
+result_t region_tree_place_randomized(struct region_tree *tree, struct region_node *node,
+                                      uint64_t size_bytes, uint64_t align_bytes,
+                                      struct random *random);
 /* Places it at [base, base + size). ERANGE: outside the tree's range; EEXIST: taken. O(log n). */
 result_t region_tree_place_specifically(struct region_tree *tree, struct region_node *node,
                                         uint64_t base, uint64_t size_bytes);

@@ -161,6 +161,28 @@ void slot_table_visit_arrays(const struct slot_table *table,
     }
 }
 
+result_t slot_table_grow(struct slot_table *table, uint64_t slot_count)
+{
+    struct slot_table wider;
+    slot_table_init(&wider, slot_count);
+    wider.resident = table->resident;
+    uint64_t index = 0;
+    uint64_t count;
+    struct leaf **from;
+    while ((from = slot_table_next_array(table, &index, &count)) != NULL) {
+        struct leaf **to = array_make(&wider, index);
+        if (!to) {
+            free_arrays(&wider);
+            return ENOMEM;
+        }
+        memcpy(to, from, count * sizeof(*from));
+        index += count;
+    }
+    free_arrays(table);
+    *table = wider;
+    return OK;
+}
+
 /* --- leaves -------------------------------------------------------------------------------------------------- */
 
 bool leaf_is_exclusive(const struct leaf *leaf)

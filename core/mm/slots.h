@@ -43,6 +43,9 @@ static inline void slot_table_init(struct slot_table *table, uint64_t slot_count
         slot_table_init_deep(table, leaf_count);
 }
 
+/* Makes room for more slots. ENOMEM: nothing changed. O(leaves). */
+result_t slot_table_grow(struct slot_table *table, uint64_t slot_count);
+
 /* The lowest array of pointers, for a leaf's index; NULL when absent. */
 static inline struct leaf **slot_table_array(const struct slot_table *table, uint64_t leaf_index)
 {

@@ -1,8 +1,7 @@
-/* Address spaces: life, mapping, looking up. See space.h. */
+/* Address spaces: life, looking up, figures. See space.h. */
 #include "core/mm/space.h"
 
 #include "core/check.h"
-#include "core/mm/anonymous.h"
 #include "core/mm/heap.h"
 #include "core/mm/internal.h"
 
@@ -25,6 +24,7 @@ result_t space_create(struct space **out)
 
     lock_init(&space->lock, RANK_SPACE, "space");
     region_tree_init(&space->tree, SPACE_USER_LOW, space_user_high());
+    space->random = (struct random){mm_random_next()};
     lock_acquire(&mm.lock);
     list_add_last(&mm.spaces, &space->all_link);
     mm.space_count++;
@@ -88,118 +88,6 @@ void space_verify_structure(const struct space *space)
     const char *problem = region_tree_check(&space->tree);
     if (problem)
         panic("region tree of space %p: %s", (const void *)space, problem);
-}
-
-/* --- mapping --------------------------------------------------------------------------------------------- */
-
-static result_t validate_map(const struct space *space, const struct map_args *args)
-{
-    uint64_t low = space->tree.low;
-    uint64_t high = space->tree.high;
-    if (args->size_bytes == 0 || !is_page_aligned(args->size_bytes) ||
-        args->prot > (PROT_READ | PROT_WRITE | PROT_EXEC))
-        return EINVAL;
-    if (args->align_bytes < PAGE_SIZE || (args->align_bytes & (args->align_bytes - 1)) != 0)
-        return EINVAL;
-    if (args->size_bytes > high - low)
-        return args->at == MAP_AT_FIXED ? ERANGE : ENOMEM;
-    if (args->at != MAP_AT_FIXED)
-        return OK;
-    if ((args->address & (args->align_bytes - 1)) != 0)
-        return EINVAL;
-    if (args->address < low || args->address > high - args->size_bytes)
-        return ERANGE;
-    return OK;
-}
-
-/* A region with its object, in no tree yet. */
-static struct region *make_region(struct space *space, const struct map_args *args,
-                                  struct object **object)
-{
-    struct region *region = region_create(space, args->prot);
-    *object = NULL;
-    if (!region || args->unbacked)
-        return region;
-    enum commit commit = args->commit ? COMMIT_ON : COMMIT_OFF;
-    if (anonymous_create(args->size_bytes >> PAGE_SHIFT, 0, commit, object) != OK) {
-        region_destroy(region);
-        return NULL;
-    }
-    (*object)->exclusive = true;
-    return region;
-}
-
-static result_t place(struct space *space, const struct map_args *args, struct region *region)
-    REQUIRES(space->lock)
-{
-    if (args->at == MAP_AT_FIXED) {
-        result_t result = region_tree_place_specifically(&space->tree, &region->node,
-                                                         args->address, args->size_bytes);
-        if (result != EEXIST || args->if_taken != IF_TAKEN_ELSEWHERE)
-            return result;
-    }
-    return region_tree_place_anywhere(&space->tree, &region->node, args->size_bytes,
-                                      args->align_bytes);
-}
-
-/* Maps every page as an access would; the strongest that the rights allow. */
-static result_t populate(struct region *region)
-{
-    if (!region->object || region->prot == PROT_NONE)
-        return OK;
-    unsigned access = (region->prot & PROT_WRITE) != 0 ? ACCESS_WRITE : ACCESS_READ;
-    for (uint64_t at = region->node.base; at < region->node.end; at += PAGE_SIZE) {
-        if (region->object->ops->fault(region->object, region, at, access).outcome !=
-            FAULT_RESOLVED)
-            return ENOMEM;
-    }
-    return OK;
-}
-
-result_t space_map(struct space *space, const struct map_args *args, virt_t *base)
-{
-    result_t result = validate_map(space, args);
-    if (result != OK)
-        return result;
-
-    struct object *object;
-    struct region *region = make_region(space, args, &object);
-    struct unmap_plan plan = {0};
-    struct range taken = {args->address, args->size_bytes};
-    bool replace = args->at == MAP_AT_FIXED && args->if_taken == IF_TAKEN_REPLACE;
-    if (!region)
-        return ENOMEM;
-    lock_acquire(&space->lock);
-    if (replace && (result = space_unmap_reserve_locked(space, taken, &plan)) != OK)
-        goto fail;
-    if (replace)
-        space_unmap_commit_locked(space, taken, &plan);
-    result = place(space, args, region);
-    if (result != OK)
-        goto fail;
-
-    if (object) {
-        anonymous_set_phase(object, (region->node.base >> PAGE_SHIFT) % LEAF_SLOTS);
-        region_show(region, object, object->phase);
-        object = NULL;
-    }
-    uint64_t at = region->node.base;
-    if (args->populate && populate(region) != OK) {
-        space_remove_locked(space, region);
-        lock_release(&space->lock);
-        return ENOMEM;
-    }
-    space_check(space);
-    lock_release(&space->lock);
-    *base = virt(at);
-    return OK;
-
-fail:
-    lock_release(&space->lock);
-    if (object)
-        object_put(object);
-    region_destroy(region);
-    return result;
 }
 
 /* --- figures ------------------------------------------------------------------------------------------------ */

@@ -23,6 +23,7 @@ struct space {
     struct lock lock;
     struct region_tree tree;
     struct page_directory directory;
+    struct random random;      /* of random placement */
     struct list_node all_link; /* in mm.spaces */
 };
 
@@ -31,7 +32,7 @@ struct range {
     uint64_t size_bytes;
 };
 
-enum map_at { MAP_AT_ANY, MAP_AT_FIXED };
+enum map_at { MAP_AT_ANY, MAP_AT_FIXED, MAP_AT_RANDOM };
 enum if_taken { IF_TAKEN_REFUSE, IF_TAKEN_REPLACE, IF_TAKEN_ELSEWHERE };
 
 struct map_args {
@@ -41,6 +42,10 @@ struct map_args {
     uint64_t address; /* with MAP_AT_FIXED */
     enum if_taken if_taken;
     uint64_t align_bytes; /* a power of two, at least a page */
+    struct object *object; /* what to show; NULL: fresh anonymous memory */
+    uint64_t offset_bytes; /* in the object */
+    bool shared;           /* fork shares the object instead of copying it */
+    bool stack;            /* a user program's stack pointer may be here */
     bool unbacked;        /* no object: the range is only reserved */
     bool commit;          /* promise every page now: a later fault cannot fail for want of one */
     bool populate;        /* map every page now, as writes would (reads, where the rights say so) */
@@ -52,14 +57,15 @@ result_t space_create(struct space **space);
  * Flushes nothing. O(pages present / 512 + regions + frames freed). */
 void space_destroy(struct space *space);
 
-/* Maps fresh anonymous memory, or reserves a range. EEXIST: taken (IF_TAKEN_REFUSE); ENOMEM: no hole,
- * commitment, frame or kernel object. O(log regions), plus what populate costs. */
+/* Maps an object, fresh anonymous memory, or reserves a range. ERANGE: beyond the object's end; EACCES:
+ * rights that the object does not give; EEXIST: taken (IF_TAKEN_REFUSE); ENOMEM: no hole, commitment,
+ * frame or kernel object. O(log regions), plus what populate costs. */
 result_t space_map(struct space *space, const struct map_args *args, virt_t *base);
 /* Unmaps what is mapped in the range, splitting regions at its ends; passes over what is not. ENOMEM
  * when a split has no memory. */
 result_t space_unmap(struct space *space, struct range range);
 /* Changes rights, splitting at the ends and merging neighbours that fit. ENOENT if any page of the
- * range is not mapped; ENOMEM. */
+ * range is not mapped; EACCES: the object does not give the right; ENOMEM. */
 result_t space_protect(struct space *space, struct range range, unsigned prot);
 /* A copy: private regions copy-on-write. O(regions + pages with data / 512). ENOMEM. */
 result_t space_fork(struct space *parent, struct space **child);

@@ -3,16 +3,24 @@
 #include "core/mm/object.h"
 #include "core/mm/space.h"
 
-/* The object that the child's region shows: one copy for all pieces of the parent's object. */
-static result_t fork_object(struct object *object, struct space *parent,
-                            struct tlb_gather *gather, struct object **copy)
+/* The object that the child's region shows: the same one for a shared region, else one copy for all
+ * private pieces of the parent's object. */
+static result_t fork_object(struct region *region, struct tlb_gather *gather,
+                            struct object **copy)
 {
+    struct object *object = region->object;
+    if (region->shared) {
+        object->exclusive = false;
+        object_get(object);
+        *copy = object;
+        return OK;
+    }
     if (object->fork_copy) {
         object_get(object->fork_copy);
         *copy = object->fork_copy;
         return OK;
     }
-    result_t result = object->ops->fork(object, parent, gather, copy);
+    result_t result = object->ops->fork(object, region->space, gather, copy);
     if (result == OK)
         object->fork_copy = *copy;
     return result;
@@ -25,7 +33,9 @@ static result_t fork_region(struct region *region, struct space *child,
     struct region *twin = region_create(child, region->prot);
     if (!twin)
         return ENOMEM;
-    if (region->object && fork_object(region->object, region->space, gather, &copy) != OK) {
+    twin->shared = region->shared;
+    twin->stack = region->stack;
+    if (region->object && fork_object(region, gather, &copy) != OK) {
         region_destroy(twin);
         return ENOMEM;
     }

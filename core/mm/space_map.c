@@ -1,0 +1,157 @@
+/* Mapping: choosing a place and showing an object there. See space.h. */
+#include "core/mm/anonymous.h"
+#include "core/mm/internal.h"
+#include "core/mm/object.h"
+#include "core/mm/space.h"
+
+#define PROT_ALL (PROT_READ | PROT_WRITE | PROT_EXEC)
+
+static result_t validate_place(const struct space *space, const struct map_args *args)
+{
+    uint64_t low = space->tree.low;
+    uint64_t high = space->tree.high;
+    if (args->align_bytes < PAGE_SIZE || (args->align_bytes & (args->align_bytes - 1)) != 0)
+        return EINVAL;
+    if (args->size_bytes > high - low)
+        return args->at == MAP_AT_FIXED ? ERANGE : ENOMEM;
+    if (args->at != MAP_AT_FIXED)
+        return OK;
+    if ((args->address & (args->align_bytes - 1)) != 0)
+        return EINVAL;
+    if (args->address < low || args->address > high - args->size_bytes)
+        return ERANGE;
+    return OK;
+}
+
+static result_t validate_map(const struct space *space, const struct map_args *args)
+{
+    if (args->size_bytes == 0 || !is_page_aligned(args->size_bytes) || args->prot > PROT_ALL)
+        return EINVAL;
+    const struct object *object = args->object;
+    if (object) {
+        uint64_t object_bytes = object->page_count << PAGE_SHIFT;
+        if (!is_page_aligned(args->offset_bytes))
+            return EINVAL;
+        if (args->offset_bytes > object_bytes ||
+            args->size_bytes > object_bytes - args->offset_bytes)
+            return ERANGE;
+        if ((args->prot & ~object->ops->rights) != 0)
+            return EACCES;
+    }
+    return validate_place(space, args);
+}
+
+/* The object to show, with a reference: the one named, or a fresh anonymous one. NULL: no memory. */
+static struct object *get_object(const struct map_args *args)
+{
+    struct object *object = args->object;
+    if (object) {
+        object_get(object);
+        return object;
+    }
+    if (anonymous_create(args->size_bytes >> PAGE_SHIFT, args->commit ? COMMIT_ON : COMMIT_OFF,
+                         &object) != OK)
+        return NULL;
+    object->exclusive = true;
+    return object;
+}
+
+/* A region with its object, in no tree yet. NULL: no memory. */
+static struct region *make_region(struct space *space, const struct map_args *args,
+                                  struct object **object)
+{
+    struct region *region = region_create(space, args->prot);
+    *object = NULL;
+    if (!region)
+        return NULL;
+    region->shared = args->shared;
+    region->stack = args->stack;
+    if (args->unbacked || (*object = get_object(args)) != NULL)
+        return region;
+    region_destroy(region);
+    return NULL;
+}
+
+static result_t place(struct space *space, const struct map_args *args, struct region *region)
+    REQUIRES(space->lock)
+{
+    if (args->at == MAP_AT_FIXED) {
+        result_t result = region_tree_place_specifically(&space->tree, &region->node,
+                                                         args->address, args->size_bytes);
+        if (result != EEXIST || args->if_taken != IF_TAKEN_ELSEWHERE)
+            return result;
+    }
+    if (args->at == MAP_AT_RANDOM)
+        return region_tree_place_randomized(&space->tree, &region->node, args->size_bytes,
+                                            args->align_bytes, &space->random);
+    return region_tree_place_anywhere(&space->tree, &region->node, args->size_bytes,
+                                      args->align_bytes);
+}
+
+/* Gives the placed region its object, whose phase the first mapping decides. */
+static void show(struct region *region, struct object *object, uint64_t offset_bytes)
+{
+    if (!object->placed) {
+        uint64_t phase = (region->node.base - offset_bytes) >> PAGE_SHIFT;
+        object->ops->set_phase(object, phase % LEAF_SLOTS);
+        object->placed = true;
+    }
+    region_show(region, object, object->phase + (offset_bytes >> PAGE_SHIFT));
+}
+
+/* Maps every page as an access would; the strongest that the rights allow. */
+static result_t populate(struct region *region)
+{
+    if (!region->object || region->prot == PROT_NONE)
+        return OK;
+    unsigned access = (region->prot & PROT_WRITE) != 0 ? ACCESS_WRITE : ACCESS_READ;
+    for (uint64_t at = region->node.base; at < region->node.end; at += PAGE_SIZE) {
+        if (region->object->ops->fault(region->object, region, at, access).outcome !=
+            FAULT_RESOLVED)
+            return ENOMEM;
+    }
+    return OK;
+}
+
+result_t space_map(struct space *space, const struct map_args *args, virt_t *base)
+{
+    result_t result = validate_map(space, args);
+    if (result != OK)
+        return result;
+
+    struct object *object;
+    struct region *region = make_region(space, args, &object);
+    struct unmap_plan plan = {0};
+    struct range taken = {args->address, args->size_bytes};
+    bool replace = args->at == MAP_AT_FIXED && args->if_taken == IF_TAKEN_REPLACE;
+    if (!region)
+        return ENOMEM;
+    lock_acquire(&space->lock);
+    if (replace && (result = space_unmap_reserve_locked(space, taken, &plan)) != OK)
+        goto fail;
+    if (replace)
+        space_unmap_commit_locked(space, taken, &plan);
+    result = place(space, args, region);
+    if (result != OK)
+        goto fail;
+
+    if (object)
+        show(region, object, args->offset_bytes);
+    uint64_t at = region->node.base;
+    if (args->populate && populate(region) != OK) {
+        space_remove_locked(space, region);
+        lock_release(&space->lock);
+        return ENOMEM;
+    }
+    space_check(space);
+    lock_release(&space->lock);
+    *base = virt(at);
+    return OK;
+
+fail:
+    lock_release(&space->lock);
+    if (object)
+        object_put(object);
+    region_destroy(region);
+    return result;
+}
