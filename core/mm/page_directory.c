@@ -70,10 +70,9 @@ static void free_tables_below(entry_t entry, struct frame_batch *batch)
     }
 }
 
-void page_directory_fini(struct page_directory *directory)
+/* Frees all user tables and the root; returns how many frames that were. */
+static uint64_t free_all(struct page_directory *directory)
 {
-    if (directory->root.value == PHYS_NONE.value)
-        return;
     struct frame_batch batch;
     frame_batch_init(&batch);
     entry_t *root = table_at(directory->root);
@@ -85,10 +84,18 @@ void page_directory_fini(struct page_directory *directory)
         free_tables_below(root[i], &batch);
     }
     frame_batch_add(&batch, frame_of(directory->root));
-    count(COUNTER_PT_FREE, batch.count);
+    uint64_t freed = batch.count;
+    count(COUNTER_PT_FREE, freed);
     frame_batch_end(&batch);
     directory->root = PHYS_NONE;
     directory->table_count = 0;
+    return freed;
+}
+
+void page_directory_fini(struct page_directory *directory)
+{
+    if (directory->root.value != PHYS_NONE.value)
+        (void)free_all(directory);
 }
 
 /* --- single entries -------------------------------------------------------------------------------------- */
@@ -243,7 +250,8 @@ void page_directory_unmap(struct page_directory *directory, uint64_t base, uint6
         return;
     while (table_walk_next(&walk)) {
         struct frame *table = frame_of(entry_phys(*walk.upper));
-        bool whole = table_walk_first(&walk) == 0 && table_walk_last(&walk) == MACHINE_TABLE_ENTRIES;
+        bool whole =
+            table_walk_first(&walk) == 0 && table_walk_last(&walk) == MACHINE_TABLE_ENTRIES;
         if (whole && table->live > TLB_GATHER_MAX) {
             tlb_gather_all(gather);
             table->live = 0;
@@ -276,12 +284,63 @@ void page_directory_protect(struct page_directory *directory, uint64_t base, uin
             entry_t new = entry_page(entry_phys(old), forced, 1);
             if (entry_is_writable(old) && entry_is_writable(bits))
                 new = entry_with_write(new);
-            if (new == entry_page(entry_phys(old), old & (ENTRY_WRITE | ENTRY_NO_EXEC | ENTRY_USER), 1))
+            if (new ==
+                entry_page(entry_phys(old), old & (ENTRY_WRITE | ENTRY_NO_EXEC | ENTRY_USER), 1))
                 continue;
             entries[i] = new;
             tlb_gather_page(gather, walk.table_base + i * PAGE_SIZE);
         }
     }
+}
+
+static void move_table(entry_t *to, entry_t *from)
+{
+    *to = *from;
+    *from = 0;
+    frame_of_virt(to)->live++;
+    frame_of_virt(from)->live--;
+}
+
+/* Copies what a level-1 table shows into one that is there already. */
+static void copy_entries(entry_t *to, const entry_t *from)
+{
+    const void *shows = frame_of(entry_phys(*from))->shows;
+    const entry_t *entries = table_at(entry_phys(*from));
+    for (unsigned i = 0; i < MACHINE_TABLE_ENTRIES; i++) {
+        struct table_place place = {.upper = to, .entry = table_at(entry_phys(*to)) + i};
+        if (entry_is_present(entries[i]))
+            page_directory_set(&place, entries[i], shows);
+    }
+}
+
+void page_directory_take_over(struct page_directory *directory, struct page_directory *from,
+                              uint64_t base, uint64_t end)
+{
+    uint64_t tables = from->table_count + 1;
+    for (uint64_t address = base; address < end;) {
+        entry_t *to_table = table_at(directory->root);
+        entry_t *from_table = table_at(from->root);
+        unsigned level = machine_levels;
+        for (;; level--) {
+            entry_t *to = &to_table[machine_table_index(address, level)];
+            entry_t *taken = &from_table[machine_table_index(address, level)];
+            if (!entry_is_present(*taken))
+                break;
+            if (!entry_is_present(*to)) {
+                move_table(to, taken);
+                break;
+            }
+            if (level == 2) {
+                copy_entries(to, taken);
+                break;
+            }
+            to_table = table_at(entry_phys(*to));
+            from_table = table_at(entry_phys(*taken));
+        }
+        uint64_t span = machine_level_size(level);
+        address = (address & ~(span - 1)) + span;
+    }
+    directory->table_count += tables - free_all(from);
 }
 
 static void write_protect_entries(const struct table_walk *walk, struct tlb_gather *gather)

@@ -118,6 +118,11 @@ void page_directory_protect(struct page_directory *directory, uint64_t base, uin
 void page_directory_write_protect(struct page_directory *directory, uint64_t base, uint64_t end,
                                   struct tlb_gather *gather);
 
+/* Takes over what `from` maps in [base, end), where nothing is mapped here, tables where none are in the
+ * way; and ends `from`, which has nothing else. Cannot fail. O(tables). */
+void page_directory_take_over(struct page_directory *directory, struct page_directory *from,
+                              uint64_t base, uint64_t end);
+
 /* Steps over the level-1 tables that are present in [base, end). */
 struct table_walk {
     const struct page_directory *directory;
