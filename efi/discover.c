@@ -179,7 +179,6 @@ void discover(struct boot_info *info)
     discover_time(info);
 
     const EFI_SYSTEM_TABLE *system = firmware.system;
-    info->efi_reset_system = (uint64_t)(uintptr_t)firmware.runtime->ResetSystem;
     info->uefi_revision = system->Hdr.Revision;
     info->firmware_revision = system->FirmwareRevision;
     if (system->FirmwareVendor != NULL)

@@ -323,5 +323,7 @@ EFI_STATUS handover(const struct handover_args *args)
         status = exit_boot_services(&state);
     if (EFI_ERROR(status))
         return status;
+    /* U-Boot exchanges the function when boot services end. */
+    state.info->efi_reset_system = (uint64_t)(uintptr_t)firmware.runtime->ResetSystem;
     jump_to_core(&state.jump);
 }
