@@ -45,6 +45,14 @@ def test_without_serial_port_a_failure_is_a_status(boot: Boot) -> None:
     assert boot("run=nul", "--", "-serial", "none").status == 3
 
 
+def test_uboot(boot: Boot) -> None:
+    """It starts the loader with SSE off, and hands over a Linux command line as load options."""
+    run = boot(QUICK, SMALL, "--firmware", "uboot")
+    assert_good(run, 2)
+    assert "load options are ignored" in run.console
+    assert "U-Boot" in run.meta["firmware_vendor"]
+
+
 def test_cpus_limits_the_cpus(boot: Boot) -> None:
     run = boot("run=null", "cpus=2", "--cpus", "4")
     assert run.status == 0, run

@@ -154,22 +154,29 @@ static inline int run_body(const char *body)
     return run_body_with(body, NULL, 1);
 }
 
+/* Where the report of the only scenario begins: what stands before is the same in all runs. */
+static inline const char *said_by_scenario(void)
+{
+    const char *said = strstr(script_output, "scenario 1 of 1");
+    return said != NULL ? said : script_output;
+}
+
 static inline void assert_output(const char *text)
 {
     if (strstr(script_output, text) == NULL)
-        fail_msg("'%s' is not in:\n%s", text, script_output);
+        fail_msg("'%s' is not in:\n%s", text, said_by_scenario());
 }
 
 static inline void assert_no_output(const char *text)
 {
     if (strstr(script_output, text) != NULL)
-        fail_msg("'%s' is in:\n%s", text, script_output);
+        fail_msg("'%s' is in:\n%s", text, said_by_scenario());
 }
 
 static inline void assert_passes(const char *body)
 {
     if (run_body(body) != STATUS_PASSED)
-        fail_msg("does not pass:\n%s\n%s", body, script_output);
+        fail_msg("does not pass:\n%s\n%s", body, said_by_scenario());
     assert_output("passed=1 failed=0 skipped=0 status=0");
 }
 
@@ -177,7 +184,7 @@ static inline void assert_passes(const char *body)
 static inline void assert_fails(const char *body, const char *text)
 {
     if (run_body(body) != STATUS_FAILED)
-        fail_msg("does not fail:\n%s\n%s", body, script_output);
+        fail_msg("does not fail:\n%s\n%s", body, said_by_scenario());
     assert_output("passed=0 failed=1 skipped=0 status=1");
     assert_output(text);
 }

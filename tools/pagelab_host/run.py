@@ -92,13 +92,13 @@ class Runner:
             firmware = firmwares.find(options.firmware, scratch)
             machine = Machine(self.parameters, options.cpus, options.memory, options.exact,
                               options.qemu)
-            arguments = command_line(machine, firmware, scratch)
+            self.arguments = command_line(machine, firmware, scratch)
             self.progress = Progress(firmware.name)
             self.directory = make_directory(options.out,
                                             directory_words(options, self.parameters))
             self.log = ConsoleLog(self.directory)
-            self.session = Session(arguments, limits_for(options, self.parameters), self._receive,
-                                   self._state, self._tick)
+            self.session = Session(self.arguments, limits_for(options, self.parameters),
+                                   self._receive, self._state, self._tick)
             ending = self._pump()
         self.log.close()
         self.parser.finish()
@@ -168,8 +168,9 @@ class Runner:
             case Ending.INTERRUPTED:
                 return "interrupted; what was received is kept"
             case Ending.NO_CORE:
+                hint = "; `-- -accel tcg` does without KVM" if "kvm" in self.arguments else ""
                 return (f"the firmware did not reach PageLab's core within {limits.firmware:.0f} s;"
-                        " QEMU was ended")
+                        f" QEMU was ended{hint}")
             case Ending.SILENT:
                 return f"hang: nothing came for {limits.silence:.0f} s; QEMU was ended"
             case Ending.TIMEOUT:
