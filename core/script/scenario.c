@@ -271,7 +271,7 @@ static result_t check_override(const struct boot_override *override,
                   TEXT_ARGS(script_shown(override->scenario)), suggestion_text(&suggestion, near));
         return EINVAL;
     }
-    if (scenario->script == NULL) /* broken: its own errors are reported, and it does not run */
+    if (scenario->error_count > 0) /* its own errors are reported, and it does not run */
         return OK;
     if (find_param(scenario, override->param, &suggestion) == NULL) {
         fmt_print(error->text, sizeof(error->text),
