@@ -1,7 +1,7 @@
 """Help texts, bad usage, `check` and `list`."""
 
 import pytest
-from conftest import Tree
+from pretended import Tree
 
 CHECKER = """#!/bin/sh
 if [ "$1" = --list ]; then

@@ -7,8 +7,8 @@ import tty
 from pathlib import Path
 
 import pytest
-from conftest import Tree
 from fake_stream import Stream
+from pretended import Tree
 
 
 def collect(tree: Tree, data: bytes, *words: str) -> subprocess.CompletedProcess[str]:

@@ -3,7 +3,7 @@
 import subprocess
 from pathlib import Path
 
-from conftest import Tree
+from pretended import Tree
 
 
 def make(tree: Tree, *words: str) -> subprocess.CompletedProcess[str]:

@@ -6,12 +6,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from conftest import Tree
 from pagelab_host import firmware, kvm
 from pagelab_host.errors import PagelabError
 from pagelab_host.progress import Progress
 from pagelab_host.results import run_name
 from pagelab_host.stream import Run, ScenarioResult
+from pretended import Tree
 
 
 @pytest.fixture

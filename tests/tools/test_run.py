@@ -8,8 +8,8 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import Tree
 from fake_stream import Stream
+from pretended import Tree
 
 
 def appended(tree: Tree) -> list[str]:
