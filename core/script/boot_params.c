@@ -126,6 +126,8 @@ static bool is_serial(struct text value)
 {
     if (text_is(value, "auto") || text_is(value, "off"))
         return true;
+    if (value.size > 0 && value.data[value.size - 1] == ',')
+        return false;
     bool has_baud = false;
     struct text kind = text_cut(&value, ',');
     if (text_is(kind, "mmio") || text_is(kind, "io")) {
