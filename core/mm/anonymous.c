@@ -458,25 +458,25 @@ static void anonymous_forget(struct object *object, uint64_t first_slot, uint64_
     lock_release(&object->lock);
 }
 
-static result_t anonymous_resize(struct object *object, uint64_t page_count)
+static result_t anonymous_extend(struct object *object, uint64_t first_slot, uint64_t slot_count)
 {
     struct anonymous *anonymous = anonymous_of(object);
-    uint64_t before = object->page_count;
+    uint64_t end_slot = first_slot + slot_count;
+    uint64_t page_count = end_slot - object->phase;
     result_t result = OK;
     lock_acquire(&object->lock);
-    if (page_count > before) {
-        uint64_t more = page_count - before;
-        if (anonymous->committed && frames_promise(more) != OK)
-            result = ENOMEM;
-        else if (slot_table_grow(&anonymous->table, object->phase + page_count) != OK) {
-            if (anonymous->committed)
-                frames_unpromise(more);
-            result = ENOMEM;
-        } else
-            anonymous->live_pages += more;
+    if (anonymous->committed && frames_promise(slot_count) != OK) {
+        result = ENOMEM;
+    } else if (page_count > object->page_count &&
+               slot_table_grow(&anonymous->table, end_slot) != OK) {
+        if (anonymous->committed)
+            frames_unpromise(slot_count);
+        result = ENOMEM;
+    } else {
+        anonymous->live_pages += slot_count;
+        if (page_count > object->page_count)
+            object->page_count = page_count;
     }
-    if (result == OK)
-        object->page_count = page_count;
     lock_release(&object->lock);
     return result;
 }
@@ -582,7 +582,7 @@ static const struct object_ops anonymous_ops = {
     .prepare_discard = anonymous_prepare_discard,
     .discard = anonymous_discard,
     .forget = anonymous_forget,
-    .resize = anonymous_resize,
+    .extend = anonymous_extend,
     .resident = anonymous_resident,
     .check_entry = anonymous_check_entry,
     .audit = anonymous_audit,

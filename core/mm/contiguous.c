@@ -51,7 +51,6 @@ static const struct object_ops contiguous_ops = {
     .fork = linear_fork,
     .release = contiguous_release,
     .page = linear_page,
-    .resize = linear_resize,
     .resident = linear_resident,
     .check_entry = linear_check_entry,
     .audit = contiguous_audit,

@@ -75,13 +75,6 @@ result_t linear_page(struct object *object, struct region *region, uint64_t addr
     return OK;
 }
 
-result_t linear_resize(struct object *object, uint64_t page_count)
-{
-    (void)object;
-    (void)page_count;
-    return ENOTSUP;
-}
-
 uint64_t linear_resident(const struct object *object)
 {
     return object->page_count;

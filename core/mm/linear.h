@@ -31,7 +31,6 @@ result_t linear_fork(struct object *object, struct space *space, struct tlb_gath
                      struct object **copy);
 result_t linear_page(struct object *object, struct region *region, uint64_t address,
                      enum page_use use, phys_t *page);
-result_t linear_resize(struct object *object, uint64_t page_count);
 uint64_t linear_resident(const struct object *object);
 const char *linear_check_entry(struct object *object, uint64_t slot, uint64_t entry);
 

@@ -60,8 +60,9 @@ struct object_ops {
     /* Like discard, but the region goes on showing the slots: their content is forgotten. NULL: the
      * memory type cannot. */
     void (*forget)(struct object *object, uint64_t first_slot, uint64_t slot_count);
-    /* Changes the number of pages; the regions already fit. ENOTSUP, ENOMEM. */
-    result_t (*resize)(struct object *object, uint64_t page_count);
+    /* A region is to show slot_count more slots, from first_slot on, that nothing shows: makes the
+     * object that long. NULL where objects are never exclusive. ENOMEM. */
+    result_t (*extend)(struct object *object, uint64_t first_slot, uint64_t slot_count);
     /* Pages with content. */
     uint64_t (*resident)(const struct object *object);
     /* May this entry show this slot? For the audit; NULL, or what is wrong. */

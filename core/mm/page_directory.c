@@ -113,23 +113,34 @@ static result_t add_table(struct page_directory *directory, entry_t *entry)
     return OK;
 }
 
-result_t page_directory_add_tables(struct page_directory *directory, uint64_t address,
-                                   struct table_place *place)
+result_t page_directory_reserve_upper(struct page_directory *directory, uint64_t address,
+                                      entry_t **upper)
 {
     entry_t *table = table_at(directory->root);
-    for (unsigned level = machine_levels;; level--) {
+    for (unsigned level = machine_levels; level > 2; level--) {
         entry_t *entry = &table[machine_table_index(address, level)];
-        if (UNLIKELY(!entry_is_present(*entry)) && add_table(directory, entry) != OK) {
+        if (!entry_is_present(*entry) && add_table(directory, entry) != OK) {
             page_directory_prune(directory, address);
             return ENOMEM;
         }
         table = table_at(entry_phys(*entry));
-        if (level == 2) {
-            place->upper = entry;
-            place->entry = &table[machine_table_index(address, 1)];
-            return OK;
-        }
     }
+    *upper = &table[machine_table_index(address, 2)];
+    return OK;
+}
+
+result_t page_directory_add_tables(struct page_directory *directory, uint64_t address,
+                                   struct table_place *place)
+{
+    if (page_directory_reserve_upper(directory, address, &place->upper) != OK)
+        return ENOMEM;
+    if (!entry_is_present(*place->upper) && add_table(directory, place->upper) != OK) {
+        page_directory_prune(directory, address);
+        return ENOMEM;
+    }
+    entry_t *table = table_at(entry_phys(*place->upper));
+    place->entry = &table[machine_table_index(address, 1)];
+    return OK;
 }
 
 /* With a gather the frame is freed when that is flushed: processors keep pointers to tables, too. */
@@ -146,7 +157,8 @@ static void free_table(struct page_directory *directory, entry_t *entry, struct 
     count(COUNTER_PT_FREE, 1);
 }
 
-static void prune(struct page_directory *directory, uint64_t address, struct tlb_gather *gather)
+void page_directory_prune_gathered(struct page_directory *directory, uint64_t address,
+                                   struct tlb_gather *gather)
 {
     entry_t *path[5];
     unsigned depth = 0;
@@ -164,7 +176,7 @@ static void prune(struct page_directory *directory, uint64_t address, struct tlb
 
 void page_directory_prune(struct page_directory *directory, uint64_t address)
 {
-    prune(directory, address, NULL);
+    page_directory_prune_gathered(directory, address, NULL);
 }
 
 void page_directory_settle(struct table_place *place)
@@ -263,7 +275,7 @@ void page_directory_unmap(struct page_directory *directory, uint64_t base, uint6
         struct frame *above = frame_of_virt(walk.upper);
         free_table(directory, walk.upper, gather);
         if (above->live == 0) {
-            prune(directory, walk.table_base, gather);
+            page_directory_prune_gathered(directory, walk.table_base, gather);
             walk.upper = NULL; /* its table may be gone */
         }
     }

@@ -84,8 +84,14 @@ static inline result_t page_directory_reserve(struct page_directory *directory, 
     return page_directory_add_tables(directory, address, place);
 }
 
+/* The same down to the level-2 entry only. */
+result_t page_directory_reserve_upper(struct page_directory *directory, uint64_t address,
+                                      entry_t **upper);
 /* Frees the tables above an address that are empty; for a reserve that was not used. */
 void page_directory_prune(struct page_directory *directory, uint64_t address);
+/* The same for tables that may have been used: their frames are freed with the gather. */
+void page_directory_prune_gathered(struct page_directory *directory, uint64_t address,
+                                   struct tlb_gather *gather);
 
 static inline struct frame *table_frame(const struct table_place *place)
 {

@@ -37,11 +37,17 @@ void region_set_prot(struct region *region, unsigned prot)
     region->entry_bits = bits_of(prot);
 }
 
+void region_update_phase(struct region *region)
+{
+    uint64_t page = region->node.base >> PAGE_SHIFT;
+    region->in_phase = ((region->first_slot ^ page) % LEAF_SLOTS) == 0;
+}
+
 void region_show(struct region *region, struct object *object, uint64_t first_slot)
 {
     region->object = object;
     region->first_slot = first_slot;
-    region->in_phase = ((first_slot ^ (region->node.base >> PAGE_SHIFT)) % LEAF_SLOTS) == 0;
+    region_update_phase(region);
     object_attach(object, region);
 }
 

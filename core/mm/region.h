@@ -40,6 +40,8 @@ void region_destroy(struct region *region);
 void region_set_prot(struct region *region, unsigned prot);
 /* Takes over the caller's reference to the object. */
 void region_show(struct region *region, struct object *object, uint64_t first_slot);
+/* After first_slot or base has changed. */
+void region_update_phase(struct region *region);
 /* `tail` (fresh) becomes the region's part from `at` on. Cannot fail. O(log n). */
 void region_split(struct region_tree *tree, struct region *region, uint64_t at,
                   struct region *tail);

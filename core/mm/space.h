@@ -67,6 +67,38 @@ result_t space_unmap(struct space *space, struct range range);
 /* Changes rights, splitting at the ends and merging neighbours that fit. ENOENT if any page of the
  * range is not mapped; EACCES: the object does not give the right; ENOMEM. */
 result_t space_protect(struct space *space, struct range range, unsigned prot);
+/* Grows or shrinks, in place, what was mapped as `range`: its last region ends where the range ends.
+ * ENOMEM: no hole behind it, or no memory; ERANGE: beyond the end of a named object; ENOENT: nothing
+ * is mapped at the range's end; ENOTSUP: the memory type cannot. */
+result_t space_resize(struct space *space, struct range range, uint64_t size_bytes);
+/* Moves all regions of the range, which none of them leaves, to another address: page tables move,
+ * bytes do not. EEXIST: taken; ENOENT: nothing is mapped; EINVAL: a region crosses the range's end;
+ * ENOMEM. O(tables) where source and target are congruent modulo 2 MiB, else O(pages). */
+result_t space_move(struct space *space, struct range range, enum map_at at, uint64_t address,
+                    virt_t *base);
+
+enum advice { ADVICE_DONTNEED, ADVICE_WILLNEED };
+/* DONTNEED forgets the content of private memory (it reads as zero, and its promise is back), and the
+ * entries of any other; WILLNEED maps what a read would. ENOENT: a part is not mapped or has no
+ * object; ENOMEM. */
+result_t space_advise(struct space *space, struct range range, enum advice advice);
+
+/* Maps what `from` shows at an address, shared: size_bytes of it, at args->at. args->object, offset and
+ * size are ignored. ENOENT: nothing with an object is mapped there; EINVAL: more than one region;
+ * else as space_map(). */
+result_t space_share(struct space *space, const struct map_args *args, struct space *from,
+                     struct range range, virt_t *base);
+
+/* What exec leaves: the three regions of a program. */
+struct image {
+    struct range text;  /* read and execute, populated, filled with 0xC3 (ret) */
+    struct range data;  /* read and write, populated, zero */
+    struct range stack; /* read and write, lazy; an unbacked guard page lies below */
+};
+/* Replaces all that the space maps by a fresh image; sizes are taken from *image, addresses are put
+ * there. ENOMEM and EINVAL: the space is as it was. */
+result_t space_exec(struct space *space, struct image *image);
+
 /* A copy: private regions copy-on-write. O(regions + pages with data / 512). ENOMEM. */
 result_t space_fork(struct space *parent, struct space **child);
 
@@ -112,6 +144,9 @@ struct mismatch {
 result_t space_fill(struct space *space, struct range range, uint64_t pattern, uint64_t offset);
 result_t space_verify(struct space *space, struct range range, uint64_t pattern, uint64_t offset,
                       struct mismatch *mismatch);
+
+/* Writes the same word to every 8 bytes of the range, in the same way. ENOENT, ENOMEM. */
+result_t space_set_words(struct space *space, struct range range, uint64_t word);
 
 /* For the variables of scripts. */
 uint64_t space_region_count(const struct space *space);

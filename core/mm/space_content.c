@@ -2,6 +2,7 @@
 #include "core/crc32.h"
 #include "core/mm/internal.h"
 #include "core/mm/object.h"
+#include "core/mm/part.h"
 #include "core/mm/space.h"
 #include "core/random.h"
 
@@ -32,25 +33,11 @@ static result_t visit_region(struct region *region, uint64_t base, uint64_t end,
     return OK;
 }
 
-/* Does every page of the range belong to an object? */
-static bool is_backed(struct space *space, struct range range) REQUIRES(space->lock)
-{
-    uint64_t end = range.base + range.size_bytes;
-    struct region *region = region_of_node(region_tree_find(&space->tree, range.base));
-    while (region && region->object && region->node.end < end) {
-        uint64_t next_base = region->node.end;
-        region = region_of_node(region_tree_next(&region->node));
-        if (region && region->node.base != next_base)
-            return false;
-    }
-    return region && region->object;
-}
-
 static result_t visit_range(struct space *space, struct range range,
                             const struct page_visit *visit) REQUIRES(space->lock)
 {
     uint64_t end = range.base + range.size_bytes;
-    if (!is_backed(space, range))
+    if (!space_is_backed(space, range))
         return ENOENT;
     struct region *region = region_of_node(region_tree_find(&space->tree, range.base));
     for (uint64_t base = range.base; base < end;) {
@@ -120,6 +107,27 @@ result_t space_verify(struct space *space, struct range range, uint64_t pattern,
 {
     struct pattern what = {pattern, offset / 8 - range.base / 8, mismatch};
     struct page_visit visit = {verify_page, &what, PAGE_FOR_READING};
+    result_t result = validate(range);
+    if (result != OK)
+        return result;
+    lock_acquire(&space->lock);
+    result = visit_range(space, range, &visit);
+    lock_release(&space->lock);
+    return result;
+}
+
+static result_t set_words(void *context, void *bytes, uint64_t address, uint64_t size_bytes)
+{
+    (void)address;
+    uint64_t *words = bytes;
+    for (uint64_t i = 0; i < size_bytes / 8; i++)
+        words[i] = *(const uint64_t *)context;
+    return OK;
+}
+
+result_t space_set_words(struct space *space, struct range range, uint64_t word)
+{
+    struct page_visit visit = {set_words, &word, PAGE_FOR_WRITING};
     result_t result = validate(range);
     if (result != OK)
         return result;

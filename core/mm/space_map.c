@@ -113,6 +113,52 @@ static result_t populate(struct region *region)
     return OK;
 }
 
+/* What replaces something must not fail once that is gone: it is populated in tables of its own, which
+ * the space takes over afterwards. ENOMEM: the tables are gone again; the region shows the object. */
+static result_t populate_aside(struct space *aside, const struct map_args *args,
+                               struct region *region, struct object *object)
+{
+    region->node.base = args->address;
+    region->node.end = args->address + args->size_bytes;
+    region->space = aside;
+    show(region, object, args->offset_bytes);
+    if (page_directory_init(&aside->directory) != OK)
+        return ENOMEM;
+    if (populate(region) == OK)
+        return OK;
+    page_directory_fini(&aside->directory);
+    return ENOMEM;
+}
+
+/* Puts a region where the range is free by now, over what was mapped there, if anything. */
+static result_t map_replacing(struct space *space, const struct map_args *args,
+                              struct region *region, struct object *object)
+    REQUIRES(space->lock)
+{
+    struct space aside;
+    struct unmap_plan plan;
+    struct range taken = {args->address, args->size_bytes};
+    bool populated = args->populate && object;
+    result_t result = populated ? populate_aside(&aside, args, region, object) : OK;
+    if (result != OK)
+        return result;
+    result = space_unmap_reserve_locked(space, taken, &plan);
+    if (result != OK) {
+        if (populated)
+            page_directory_fini(&aside.directory);
+        return result;
+    }
+
+    space_unmap_commit_locked(space, taken, &plan);
+    result = place(space, args, region);
+    ASSERT(result == OK);
+    region->space = space;
+    if (populated)
+        page_directory_take_over(&space->directory, &aside.directory, args->address,
+                                 args->address + args->size_bytes);
+    return OK;
+}
+
 result_t space_map(struct space *space, const struct map_args *args, virt_t *base)
 {
     result_t result = validate_map(space, args);
@@ -121,24 +167,18 @@ result_t space_map(struct space *space, const struct map_args *args, virt_t *bas
 
     struct object *object;
     struct region *region = make_region(space, args, &object);
-    struct unmap_plan plan = {0};
-    struct range taken = {args->address, args->size_bytes};
     bool replace = args->at == MAP_AT_FIXED && args->if_taken == IF_TAKEN_REPLACE;
     if (!region)
         return ENOMEM;
     lock_acquire(&space->lock);
-    if (replace && (result = space_unmap_reserve_locked(space, taken, &plan)) != OK)
-        goto fail;
-    if (replace)
-        space_unmap_commit_locked(space, taken, &plan);
-    result = place(space, args, region);
+    result = replace ? map_replacing(space, args, region, object) : place(space, args, region);
     if (result != OK)
         goto fail;
 
-    if (object)
+    if (object && !region->object)
         show(region, object, args->offset_bytes);
     uint64_t at = region->node.base;
-    if (args->populate && populate(region) != OK) {
+    if (args->populate && !replace && populate(region) != OK) {
         space_remove_locked(space, region);
         lock_release(&space->lock);
         return ENOMEM;
@@ -150,7 +190,7 @@ result_t space_map(struct space *space, const struct map_args *args, virt_t *bas
 
 fail:
     lock_release(&space->lock);
-    if (object)
+    if (object && !region->object)
         object_put(object);
     region_destroy(region);
     return result;

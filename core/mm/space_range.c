@@ -3,49 +3,8 @@
 #include "core/check.h"
 #include "core/mm/internal.h"
 #include "core/mm/object.h"
+#include "core/mm/part.h"
 #include "core/mm/space.h"
-
-static result_t validate_range(const struct space *space, struct range range)
-{
-    if (range.size_bytes == 0 || !is_page_aligned(range.size_bytes) ||
-        !is_page_aligned(range.base))
-        return EINVAL;
-    if (range.base < space->tree.low || range.base > space->tree.high ||
-        space->tree.high - range.base < range.size_bytes)
-        return ERANGE;
-    return OK;
-}
-
-static struct region *first_in(struct space *space, struct range range) REQUIRES(space->lock)
-{
-    struct region *region =
-        region_of_node(region_tree_find_from(&space->tree, range.base));
-    return region && region->node.base < range.base + range.size_bytes ? region : NULL;
-}
-
-static struct region *next_in(struct region *region, uint64_t end)
-{
-    struct region *next = region_of_node(region_tree_next(&region->node));
-    return next && next->node.base < end ? next : NULL;
-}
-
-/* The part of a region that lies in a range. */
-struct part {
-    uint64_t base;
-    uint64_t end;
-    bool whole;
-};
-
-static struct part part_of(const struct region *region, struct range range)
-{
-    uint64_t end = range.base + range.size_bytes;
-    struct part part = {
-        .base = region->node.base > range.base ? region->node.base : range.base,
-        .end = region->node.end < end ? region->node.end : end,
-    };
-    part.whole = part.base == region->node.base && part.end == region->node.end;
-    return part;
-}
 
 /* --- unmap ------------------------------------------------------------------------------------------------- */
 
@@ -69,8 +28,8 @@ result_t space_unmap_reserve_locked(struct space *space, struct range range,
                                     struct unmap_plan *plan)
 {
     uint64_t end = range.base + range.size_bytes;
-    *plan = (struct unmap_plan){.first = first_in(space, range)};
-    for (struct region *region = plan->first; region; region = next_in(region, end)) {
+    *plan = (struct unmap_plan){.first = space_first_in(space, range)};
+    for (struct region *region = plan->first; region; region = region_next_below(region, end)) {
         struct part part = part_of(region, range);
         bool inner = part.base > region->node.base && part.end < region->node.end;
         if (inner && !(plan->tail = region_create(space, region->prot)))
@@ -125,7 +84,7 @@ void space_unmap_commit_locked(struct space *space, struct range range, struct u
     uint64_t end = range.base + range.size_bytes;
     struct tlb_gather gather;
     tlb_gather_init(&gather);
-    for (struct region *region = plan->first; region; region = next_in(region, end)) {
+    for (struct region *region = plan->first; region; region = region_next_below(region, end)) {
         struct part part = part_of(region, range);
         region->going = part.whole;
         if (region->object)
@@ -135,7 +94,7 @@ void space_unmap_commit_locked(struct space *space, struct range range, struct u
 
     struct region *region = plan->first;
     while (region) {
-        struct region *next = next_in(region, end);
+        struct region *next = region_next_below(region, end);
         cut_out(space, region, part_of(region, range), plan);
         region = next;
     }
@@ -151,7 +110,7 @@ void space_remove_locked(struct space *space, struct region *region)
 
 result_t space_unmap(struct space *space, struct range range)
 {
-    result_t result = validate_range(space, range);
+    result_t result = space_validate_range(space, range);
     if (result != OK)
         return result;
 
@@ -177,8 +136,8 @@ static bool is_mapped(struct space *space, struct range range) REQUIRES(space->l
 {
     uint64_t end = range.base + range.size_bytes;
     uint64_t covered = range.base;
-    for (struct region *region = first_in(space, range); region && region->node.base <= covered;
-         region = next_in(region, end))
+    for (struct region *region = space_first_in(space, range); region && region->node.base <= covered;
+         region = region_next_below(region, end))
         covered = region->node.end;
     return covered >= end;
 }
@@ -191,7 +150,7 @@ static result_t protect_reserve(struct space *space, struct range range, unsigne
     if (!is_mapped(space, range))
         return ENOENT;
 
-    struct region *first = first_in(space, range);
+    struct region *first = space_first_in(space, range);
     struct region *last = region_of_node(region_tree_find(&space->tree, end - 1));
     if (first->prot != prot && first->node.base < range.base &&
         !(plan->head = region_create(space, prot)))
@@ -225,12 +184,12 @@ static void protect_commit(struct space *space, struct range range, unsigned pro
     uint64_t end = range.base + range.size_bytes;
     struct tlb_gather gather;
     tlb_gather_init(&gather);
-    struct region *region = first_in(space, range);
+    struct region *region = space_first_in(space, range);
     if (plan->head) {
         region_split(&space->tree, region, range.base, plan->head);
         region = plan->head;
     }
-    for (; region; region = next_in(region, end)) {
+    for (; region; region = region_next_below(region, end)) {
         if (region->prot == prot)
             continue;
         if (region->node.end > end)
@@ -244,7 +203,7 @@ static void protect_commit(struct space *space, struct range range, unsigned pro
 static void merge_range(struct space *space, struct range range) REQUIRES(space->lock)
 {
     uint64_t end = range.base + range.size_bytes;
-    struct region *region = first_in(space, range);
+    struct region *region = space_first_in(space, range);
     struct region *previous = region_of_node(region_tree_previous(&region->node));
     if (previous)
         region = previous;
@@ -256,7 +215,7 @@ static void merge_range(struct space *space, struct range range) REQUIRES(space-
 
 result_t space_protect(struct space *space, struct range range, unsigned prot)
 {
-    result_t result = validate_range(space, range);
+    result_t result = space_validate_range(space, range);
     if (result != OK)
         return result;
     if (prot > (PROT_READ | PROT_WRITE | PROT_EXEC))

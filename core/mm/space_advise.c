@@ -1,0 +1,76 @@
+/* Advice about memory: what will be needed, what will not. See space.h. */
+#include "core/mm/internal.h"
+#include "core/mm/object.h"
+#include "core/mm/part.h"
+
+static bool can_forget(const struct region *region)
+{
+    return region->object->exclusive && region->object->ops->forget;
+}
+
+/* Content that is private and shown nowhere else is forgotten; other memory only loses its entries. */
+static result_t dontneed(struct space *space, struct range range) REQUIRES(space->lock)
+{
+    uint64_t end = range.base + range.size_bytes;
+    struct frame_reserve reserve = {0};
+    struct tlb_gather gather;
+    struct region *first = space_first_in(space, range);
+    for (struct region *region = first; region; region = region_next_below(region, end)) {
+        struct part part = part_of(region, range);
+        if (can_forget(region) &&
+            region->object->ops->reserve_discard(
+                region->object, region_slot(region, part.base),
+                (part.end - part.base) >> PAGE_SHIFT, &reserve) != OK) {
+            frame_reserve_end(&reserve);
+            return ENOMEM;
+        }
+    }
+
+    tlb_gather_init(&gather);
+    page_directory_unmap(&space->directory, range.base, end, &gather);
+    tlb_gather_flush(&gather, space);
+    for (struct region *region = first; region; region = region_next_below(region, end)) {
+        struct part part = part_of(region, range);
+        struct object *object = region->object;
+        if (!can_forget(region))
+            continue;
+        object->ops->prepare_discard(object, region, part.base, part.end, &reserve);
+        object->ops->forget(object, region_slot(region, part.base),
+                            (part.end - part.base) >> PAGE_SHIFT);
+    }
+    frame_reserve_end(&reserve);
+    return OK;
+}
+
+static result_t willneed(struct space *space, struct range range) REQUIRES(space->lock)
+{
+    uint64_t end = range.base + range.size_bytes;
+    for (struct region *region = space_first_in(space, range); region;
+         region = region_next_below(region, end)) {
+        struct part part = part_of(region, range);
+        if ((region->prot & PROT_READ) == 0)
+            continue;
+        for (uint64_t at = part.base; at < part.end; at += PAGE_SIZE) {
+            if (region->object->ops->fault(region->object, region, at, ACCESS_READ).outcome !=
+                FAULT_RESOLVED)
+                return ENOMEM;
+        }
+    }
+    return OK;
+}
+
+result_t space_advise(struct space *space, struct range range, enum advice advice)
+{
+    result_t result = space_validate_range(space, range);
+    if (result != OK)
+        return result;
+
+    lock_acquire(&space->lock);
+    if (!space_is_backed(space, range))
+        result = ENOENT;
+    else
+        result = advice == ADVICE_DONTNEED ? dontneed(space, range) : willneed(space, range);
+    space_check(space);
+    lock_release(&space->lock);
+    return result;
+}

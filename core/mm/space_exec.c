@@ -1,0 +1,94 @@
+/* Exec: a space gets a new image, or stays as it is.
+ *
+ * Concepts: the new image is built in a space of its own, where everything may fail; then the two
+ * exchange trees and page tables, which cannot. */
+#include "core/mm/internal.h"
+#include "core/mm/object.h"
+#include "core/mm/part.h"
+
+#define RETURN_INSTRUCTIONS 0xc3c3c3c3c3c3c3c3ull
+
+static result_t map_part(struct space *space, struct range *part, unsigned prot, bool populate,
+                         bool stack)
+{
+    virt_t base;
+    result_t result = space_map(space,
+                                &(struct map_args){.size_bytes = part->size_bytes,
+                                                   .prot = prot,
+                                                   .align_bytes = PAGE_SIZE,
+                                                   .commit = true,
+                                                   .populate = populate,
+                                                   .stack = stack},
+                                &base);
+    part->base = base.value;
+    return result;
+}
+
+static result_t map_guard(struct space *space)
+{
+    virt_t base;
+    return space_map(space,
+                     &(struct map_args){.size_bytes = PAGE_SIZE,
+                                        .align_bytes = PAGE_SIZE,
+                                        .unbacked = true},
+                     &base);
+}
+
+static result_t build(struct space *space, struct image *image)
+{
+    result_t result = map_part(space, &image->text, PROT_READ | PROT_EXEC, false, false);
+    if (result == OK)
+        result = space_set_words(space, image->text, RETURN_INSTRUCTIONS);
+    if (result == OK)
+        result = space_advise(space, image->text, ADVICE_WILLNEED);
+    if (result == OK)
+        result = map_part(space, &image->data, PROT_READ | PROT_WRITE, true, false);
+    if (result == OK)
+        result = map_guard(space);
+    if (result == OK)
+        result = map_part(space, &image->stack, PROT_READ | PROT_WRITE, false, true);
+    return result;
+}
+
+static void adopt(struct space *space)
+{
+    for (struct region_node *node = region_tree_first(&space->tree); node;
+         node = region_tree_next(node))
+        region_of_node(node)->space = space;
+}
+
+/* The spaces exchange all that they map. `fresh` is known to nobody else. */
+static void exchange(struct space *space, struct space *fresh)
+{
+    bool loaded = machine_cpu()->space == space;
+    if (loaded)
+        space_load(NULL);
+    lock_acquire(&space->lock);
+    struct region_tree tree = space->tree;
+    struct page_directory directory = space->directory;
+    space->tree = fresh->tree;
+    space->directory = fresh->directory;
+    fresh->tree = tree;
+    fresh->directory = directory;
+    adopt(space);
+    adopt(fresh);
+    lock_release(&space->lock);
+    if (loaded)
+        space_load(space);
+}
+
+result_t space_exec(struct space *space, struct image *image)
+{
+    struct space *fresh;
+    result_t result = space_create(&fresh);
+    if (result != OK)
+        return result;
+    struct image built = *image;
+    result = build(fresh, &built);
+    if (result == OK) {
+        exchange(space, fresh);
+        *image = built;
+    }
+    space_destroy(fresh);
+    return result;
+}
