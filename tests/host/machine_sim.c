@@ -359,13 +359,17 @@ uint64_t machine_random_seed(void)
     return seed;
 }
 
+/* The names that x86_64/features.c knows. */
 static const struct feature {
     const char *name;
     bool present;
 } features[] = {
-    {"nx", true},    {"pge", true},   {"smap", true},   {"smep", true},    {"1g", true},
-    {"umip", false}, {"pcid", false}, {"la57", false},  {"pat", false},    {"x2apic", false},
-    {"erms", false}, {"fsrm", false}, {"rdrand", true}, {"rdtscp", false},
+    {"tsc", true},      {"msr", false},          {"apic", false},    {"pge", true},
+    {"x2apic", false},  {"tsc_deadline", false}, {"rdrand", true},   {"hypervisor", true},
+    {"pcid", false},    {"fsgsbase", false},     {"smep", true},     {"erms", false},
+    {"invpcid", false}, {"rdseed", false},       {"smap", true},     {"umip", false},
+    {"pku", false},     {"la57", false},         {"nx", true},       {"1g", true},
+    {"rdtscp", false},  {"invariant_tsc", true}, {"invlpgb", false},
 };
 
 int machine_feature(const char *name)
@@ -377,6 +381,19 @@ int machine_feature(const char *name)
     return -1;
 }
 
+static const char *feature_list(void)
+{
+    static char list[256];
+    list[0] = '\0';
+    for (size_t i = 0; i < ARRAY_COUNT(features); i++) {
+        if (!features[i].present)
+            continue;
+        strcat(list, list[0] == '\0' ? "" : " ");
+        strcat(list, features[i].name);
+    }
+    return list;
+}
+
 void machine_describe(void (*emit)(void *context, const char *key, const char *value),
                       void *context)
 {
@@ -385,7 +402,7 @@ void machine_describe(void (*emit)(void *context, const char *key, const char *v
     emit(context, "tsc_source", machine.exact ? "counter" : "clock_gettime");
     emit(context, "tsc_invariant", "1");
     emit(context, "hypervisor", "simulated");
-    emit(context, "features", "1g nx pge rdrand smap smep");
+    emit(context, "features", feature_list());
     emit(context, "microcode", "");
     emit(context, "topology", "");
     emit(context, "serial", "stdout");

@@ -381,7 +381,7 @@ static void test_every_relation_of_two_ranges(void **state)
     for (size_t i = 0; i < ARRAY_COUNT(relations); i++) {
         for (int below = 0; below < NEIGHBOUR_COUNT; below++) {
             for (int above = 0; above < NEIGHBOUR_COUNT; above++)
-                try_relation(&relations[i], below, above);
+                try_relation(&relations[i], (enum neighbour)below, (enum neighbour)above);
         }
     }
 }
