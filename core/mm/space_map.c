@@ -76,8 +76,8 @@ static result_t place(struct space *space, const struct map_args *args, struct r
     REQUIRES(space->lock)
 {
     if (args->at == MAP_AT_FIXED) {
-        result_t result = region_tree_place_specifically(&space->tree, &region->node,
-                                                         args->address, args->size_bytes);
+        result_t result = region_tree_place_specifically(&space->tree, &region->node, args->address,
+                                                         args->size_bytes);
         if (result != EEXIST || args->if_taken != IF_TAKEN_ELSEWHERE)
             return result;
     }
@@ -132,8 +132,7 @@ static result_t populate_aside(struct space *aside, const struct map_args *args,
 
 /* Puts a region where the range is free by now, over what was mapped there, if anything. */
 static result_t map_replacing(struct space *space, const struct map_args *args,
-                              struct region *region, struct object *object)
-    REQUIRES(space->lock)
+                              struct region *region, struct object *object) REQUIRES(space->lock)
 {
     struct space aside;
     struct unmap_plan plan;

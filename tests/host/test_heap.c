@@ -43,13 +43,13 @@ static void test_every_size_up_to_the_largest(void **state)
 
 #define OBJECTS_MAX 500
 
-struct object {
+struct piece {
     unsigned char *bytes;
     uint64_t size;
     unsigned char value;
 };
 
-static void check_and_free(struct object *object)
+static void check_and_free(struct piece *object)
 {
     for (uint64_t i = 0; i < object->size; i++)
         assert_int_equal(object->bytes[i], object->value);
@@ -57,7 +57,7 @@ static void check_and_free(struct object *object)
     object->bytes = NULL;
 }
 
-static void fill(struct object *object, struct random *random)
+static void fill(struct piece *object, struct random *random)
 {
     object->size = 1 + random_below(random, random_below(random, 4) ? 300 : HEAP_OBJECT_MAX);
     object->value = (unsigned char)random_next(random);
@@ -69,13 +69,13 @@ static void fill(struct object *object, struct random *random)
 static void test_random_objects_do_not_overlap(void **state)
 {
     (void)state;
-    static struct object objects[OBJECTS_MAX];
+    static struct piece objects[OBJECTS_MAX];
     struct random random = {test_seed()};
     uint64_t free_bytes = mm_free_bytes();
     uint64_t before = heap_live_count();
     uint64_t live = 0;
     for (int i = 0; i < 50000; i++) {
-        struct object *object = &objects[random_below(&random, OBJECTS_MAX)];
+        struct piece *object = &objects[random_below(&random, OBJECTS_MAX)];
         if (object->bytes) {
             check_and_free(object);
             live--;
