@@ -91,6 +91,7 @@ struct script_run {
     unsigned cpu_count;     /* 0: 1 */
     uint64_t memory_bytes;  /* 0: 128 MiB */
     bool exact;
+    bool leak; /* a frame is lost before the scenario */
 };
 
 static char script_output[SCRIPT_OUTPUT_MAX];
@@ -126,6 +127,8 @@ static inline void run_in_child(void *argument)
     if (mm_start() != OK)
         abort();
     check_level = 2;
+    if (wanted->leak)
+        mm_debug_leak_frame();
     uint64_t size;
     void *memory = mm_harness_memory(&size);
     struct arena arena;

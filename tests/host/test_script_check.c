@@ -1,6 +1,9 @@
 /* What is found before a scenario runs: every rule of the syntax and of names, with its place. */
 #include "script_testing.h"
 
+#include "core/counters.h"
+#include "core/script/commands.h"
+
 /* --- words and commands --------------------------------------------------------------------------------- */
 
 static void test_commands_end_at_lines_and_semicolons(void **state)
@@ -431,6 +434,61 @@ static void test_memory_may_be_short(void **state)
     assert_true(loaded);
 }
 
+/* --- the documentation ------------------------------------------------------------------------------------------- */
+
+static const char *read_documentation(void)
+{
+    static char text[1 << 17];
+    FILE *file = fopen("docs/scenario-language.md", "rb");
+    if (file == NULL)
+        fail_msg("docs/scenario-language.md cannot be read; tests run in the project's root");
+    size_t size = fread(text, 1, sizeof(text) - 1, file);
+    fclose(file);
+    text[size] = '\0';
+    return text;
+}
+
+static void assert_documented(const char *documentation, const char *format, const char *name)
+{
+    char wanted[128];
+    snprintf(wanted, sizeof(wanted), format, name);
+    if (strstr(documentation, wanted) == NULL)
+        fail_msg("docs/scenario-language.md lacks %s", wanted);
+}
+
+static void test_everything_is_documented(void **state)
+{
+    (void)state;
+    const char *documentation = read_documentation();
+    for (size_t i = 0; i < command_table_count; i++) {
+        const struct command_spec *spec = &command_table[i];
+        if (spec->id <= COMMAND_LATER)
+            assert_documented(documentation, "`%s", spec->name);
+        for (size_t k = 0; k < spec->argument_count; k++) {
+            if ((spec->arguments[k].flags & POSITIONAL) == 0)
+                assert_documented(documentation, "%s=", spec->arguments[k].name);
+        }
+    }
+    for (unsigned i = 0; i < COUNTER_COUNT; i++)
+        assert_documented(documentation, "`%s`", counter_name((enum counter)i));
+    for (result_t i = EINVAL; i < EAGAIN; i++)
+        assert_documented(documentation, "`%s`", result_name(i));
+}
+
+static void test_the_documented_scenario_is_valid(void **state)
+{
+    (void)state;
+    const char *begin = strstr(read_documentation(), "```tcl\n");
+    assert_non_null(begin);
+    begin = strstr(begin, "repeat");
+    const char *end = strstr(begin, "```");
+    assert_non_null(end);
+    char body[2048];
+    snprintf(body, sizeof(body), "param pages 64\n%.*s", (int)(end - begin), begin);
+    expect_valid(body);
+    assert_passes(body);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -457,6 +515,8 @@ int main(void)
         cmocka_unit_test(test_errors_are_formatted_like_a_compilers),
         cmocka_unit_test(test_every_error_of_a_file_is_found),
         cmocka_unit_test(test_memory_may_be_short),
+        cmocka_unit_test(test_everything_is_documented),
+        cmocka_unit_test(test_the_documented_scenario_is_valid),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

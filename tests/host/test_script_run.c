@@ -421,6 +421,22 @@ static void test_a_failure_is_cleaned_up(void **state)
     assert_no_output("the audit found");
 }
 
+/* A frame that nothing owns: the audit after the combination finds it, whatever the scenario does. */
+static void test_the_audit_fails_a_scenario(void **state)
+{
+    (void)state;
+    struct script_run run = {.text = "scenario t \"x\"\n", .leak = true};
+    assert_int_equal(run_script(run), 1);
+    assert_output("# the audit found: ");
+    assert_output("not ok 1 t\n");
+    run.text = "scenario t \"x\"\ncheck\nexpect 0";
+    assert_int_equal(run_script(run), 1);
+    assert_output("# t.scn:2:1: check: the audit found: ");
+    run.text = "scenario t \"x\"\n";
+    run.parameters = "check=off";
+    assert_int_equal(run_script(run), 0);
+}
+
 static void test_time_limit(void **state)
 {
     (void)state;
@@ -583,6 +599,7 @@ int main(void)
         cmocka_unit_test(test_expected_stops),
         cmocka_unit_test(test_errors_name_command_and_place),
         cmocka_unit_test(test_a_failure_is_cleaned_up),
+        cmocka_unit_test(test_the_audit_fails_a_scenario),
         cmocka_unit_test(test_time_limit),
         cmocka_unit_test(test_on_runs_elsewhere),
         cmocka_unit_test(test_sweeps_are_cross_products),
