@@ -41,7 +41,7 @@ CC       := $(COMPILER)
 WARN     := -Wall -Wextra -Wshadow -Wconversion -Wmissing-prototypes -Wswitch-enum -Wvla -Werror
 # Nothing of where and when a file was built may get into it.
 COMMON   := -std=gnu2x -I. -g -ffile-prefix-map=$(CURDIR)=. -MMD -MP $(WARN)
-CORE_FLAGS := $(COMMON) -O2 -Ix86_64 -ffreestanding -mno-red-zone -mgeneral-regs-only -mcmodel=kernel \
+CORE_FLAGS := $(COMMON) -O2 -Wframe-larger-than=4096 -Ix86_64 -ffreestanding -mno-red-zone -mgeneral-regs-only -mcmodel=kernel \
               -fno-pic -fno-pie -fno-stack-protector -fno-asynchronous-unwind-tables \
               -fno-omit-frame-pointer
 CORE_LINK  := -nostdlib -static -T x86_64/link.ld -z max-page-size=4096 -z noexecstack --build-id=none

@@ -103,6 +103,7 @@ static enum run_status run_scenarios(const struct boot_info *boot)
 
 [[gnu::noreturn]] void core_main(const struct boot_info *boot)
 {
+    report_init();                             /* whatever happens, the last line will be printed */
     machine_init_early(boot);                  /* descriptor tables: from here on a panic can speak */
     parse_parameters(boot);                    /* the same words, by the same code as in the loader */
     machine_console_init(params.serial, boot); /* serial port, or none */

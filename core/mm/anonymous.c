@@ -35,12 +35,11 @@ static struct fault_result out_of_memory(void)
     return (struct fault_result){FAULT_NOMEM, COUNTER_FAULT_TOTAL};
 }
 
-static struct anonymous *anonymous_alloc(uint64_t page_count, uint16_t phase)
+static inline struct anonymous *anonymous_alloc(uint64_t page_count, uint16_t phase)
 {
     struct anonymous *anonymous = heap_alloc(sizeof *anonymous);
-    if (!anonymous)
-        return NULL;
-    object_init(&anonymous->object, &anonymous_ops, page_count, phase);
+    if (LIKELY(anonymous != NULL))
+        object_init(&anonymous->object, &anonymous_ops, page_count, phase);
     return anonymous;
 }
 
@@ -61,7 +60,7 @@ result_t anonymous_create(uint64_t page_count, enum commit commit, struct object
         return ENOMEM;
     }
 
-    anonymous_set_phase(&anonymous->object, 0);
+    anonymous->table = (struct slot_table){0}; /* sized when it is mapped */
     anonymous->live_pages = page_count;
     anonymous->committed = commit == COMMIT_ON;
     anonymous->forked = false;
@@ -493,6 +492,11 @@ static void anonymous_release(struct object *object)
     frame_batch_init(&batch);
     uint64_t promised = anonymous_promised(anonymous);
     uint64_t resident = anonymous->table.resident;
+    if (!anonymous->table.top) { /* never touched */
+        frames_unpromise(promised);
+        heap_free(anonymous, sizeof *anonymous);
+        return;
+    }
     uint64_t freed = slot_table_fini(&anonymous->table, &batch);
     frames_unpromise(promised + resident - freed);
     frame_batch_end(&batch);

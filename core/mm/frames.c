@@ -309,7 +309,7 @@ phys_t frame_reserve_take(struct frame_reserve *reserve, enum frame_kind kind)
     return frame_phys(frame);
 }
 
-void frame_reserve_end(struct frame_reserve *reserve)
+void frame_reserve_give_back(struct frame_reserve *reserve)
 {
     while (reserve->first != 0)
         frames_give(frame_reserve_take(reserve, FRAME_KERNEL));
@@ -320,20 +320,14 @@ void frame_reserve_end(struct frame_reserve *reserve)
 result_t frames_promise(uint64_t page_count)
 {
     int64_t wanted = (int64_t)page_count;
-    if (page_count > frames.count ||
-        __atomic_fetch_sub(&frames.unpromised, wanted, __ATOMIC_RELAXED) < wanted) {
-        if (page_count <= frames.count)
-            __atomic_fetch_add(&frames.unpromised, wanted, __ATOMIC_RELAXED);
+    if (UNLIKELY(page_count > frames.count))
+        return ENOMEM;
+    if (UNLIKELY(__atomic_fetch_sub(&frames.unpromised, wanted, __ATOMIC_RELAXED) < wanted)) {
+        __atomic_fetch_add(&frames.unpromised, wanted, __ATOMIC_RELAXED);
         return ENOMEM;
     }
     count(COUNTER_COMMIT_RESERVED, wanted);
     return OK;
-}
-
-void frames_unpromise(uint64_t page_count)
-{
-    __atomic_fetch_add(&frames.unpromised, (int64_t)page_count, __ATOMIC_RELAXED);
-    count(COUNTER_COMMIT_RESERVED, -(int64_t)page_count);
 }
 
 void frames_repromise(uint64_t page_count)

@@ -137,7 +137,12 @@ void frames_give_run(phys_t first, uint64_t count);
 
 /* Sets frames aside: ENOMEM when fewer are unpromised. And gives back what was set aside. */
 result_t frames_promise(uint64_t count);
-void frames_unpromise(uint64_t count);
+
+static inline void frames_unpromise(uint64_t count)
+{
+    __atomic_fetch_add(&frames.unpromised, (int64_t)count, __ATOMIC_RELAXED);
+    machine_cpu()->counters[COUNTER_COMMIT_RESERVED] -= count;
+}
 /* Takes back at once what has just become unpromised by this operation; cannot fail. */
 void frames_repromise(uint64_t count);
 
@@ -151,7 +156,13 @@ result_t frame_reserve_add(struct frame_reserve *reserve);
 /* Takes one out; there must be one. Not cleared, references 1. */
 phys_t frame_reserve_take(struct frame_reserve *reserve, enum frame_kind kind);
 /* Gives back what was not needed. */
-void frame_reserve_end(struct frame_reserve *reserve);
+void frame_reserve_give_back(struct frame_reserve *reserve);
+
+static inline void frame_reserve_end(struct frame_reserve *reserve)
+{
+    if (UNLIKELY(reserve->first != 0))
+        frame_reserve_give_back(reserve);
+}
 
 /* Frees many frames cheaply: neighbours become one store to the bitmap. Locks only to flush. */
 struct frame_batch {

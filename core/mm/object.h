@@ -118,9 +118,20 @@ static inline void object_put(struct object *object)
         object->ops->release(object);
 }
 
+/* Does nobody but the holder of this reference know the object? Then it needs no lock: an exclusive
+ * object is found through its regions only. */
+static inline bool object_is_private(const struct object *object)
+{
+    return object->exclusive && __atomic_load_n(&object->references, __ATOMIC_ACQUIRE) == 1;
+}
+
 /* A region starts or ends showing the object. */
 static inline void object_attach(struct object *object, struct region *region)
 {
+    if (object_is_private(object)) {
+        list_add_last(&object->regions, &region->object_link);
+        return;
+    }
     lock_acquire(&object->lock);
     list_add_last(&object->regions, &region->object_link);
     lock_release(&object->lock);
@@ -128,6 +139,10 @@ static inline void object_attach(struct object *object, struct region *region)
 
 static inline void object_detach(struct object *object, struct region *region)
 {
+    if (object_is_private(object)) {
+        list_remove(&region->object_link);
+        return;
+    }
     lock_acquire(&object->lock);
     list_remove(&region->object_link);
     lock_release(&object->lock);

@@ -254,12 +254,10 @@ static void clear_entries(const struct table_walk *walk, struct tlb_gather *gath
     }
 }
 
-void page_directory_unmap(struct page_directory *directory, uint64_t base, uint64_t end,
-                          struct tlb_gather *gather)
+void page_directory_unmap_present(struct page_directory *directory, uint64_t base, uint64_t end,
+                                  struct tlb_gather *gather)
 {
     struct table_walk walk = table_walk(directory, base, end);
-    if (directory->table_count == 0)
-        return;
     while (table_walk_next(&walk)) {
         struct frame *table = frame_of(entry_phys(*walk.upper));
         bool whole =

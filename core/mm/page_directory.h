@@ -114,9 +114,16 @@ static inline void page_directory_set(struct table_place *place, entry_t entry, 
 /* Takes W from all entries of a table and gives it back to the upper one. */
 void page_directory_settle(struct table_place *place);
 
+void page_directory_unmap_present(struct page_directory *directory, uint64_t base, uint64_t end,
+                                  struct tlb_gather *gather);
+
 /* Removes the entries of a range, and tables that become empty. O(present). */
-void page_directory_unmap(struct page_directory *directory, uint64_t base, uint64_t end,
-                          struct tlb_gather *gather);
+static inline void page_directory_unmap(struct page_directory *directory, uint64_t base,
+                                        uint64_t end, struct tlb_gather *gather)
+{
+    if (directory->table_count != 0)
+        page_directory_unmap_present(directory, base, end, gather);
+}
 /* Gives present entries of a range other rights; W only to those that have it. O(present). */
 void page_directory_protect(struct page_directory *directory, uint64_t base, uint64_t end,
                             uint64_t bits, struct tlb_gather *gather);

@@ -1,41 +1,9 @@
 /* Making, splitting, merging and ending regions. See region.h. */
 #include "core/mm/region.h"
 
-#include "core/mm/heap.h"
 #include "core/mm/object.h"
 #include "core/mm/slots.h"
 #include "core/mm/space.h"
-
-static uint64_t bits_of(unsigned prot)
-{
-    uint64_t bits = ENTRY_USER;
-    if ((prot & PROT_WRITE) != 0)
-        bits |= ENTRY_WRITE;
-    if ((prot & PROT_EXEC) == 0)
-        bits |= ENTRY_NO_EXEC;
-    return bits;
-}
-
-struct region *region_create(struct space *space, unsigned prot)
-{
-    struct region *region = heap_alloc(sizeof *region);
-    if (!region)
-        return NULL;
-    region->space = space;
-    region->object = NULL;
-    region->first_slot = 0;
-    region->going = false;
-    region->shared = false;
-    region->stack = false;
-    region_set_prot(region, prot);
-    return region;
-}
-
-void region_set_prot(struct region *region, unsigned prot)
-{
-    region->prot = (uint8_t)prot;
-    region->entry_bits = bits_of(prot);
-}
 
 void region_update_phase(struct region *region)
 {

@@ -6,6 +6,7 @@
 #define CORE_MM_REGION_H
 
 #include "core/list.h"
+#include "core/mm/heap.h"
 #include "core/mm/region_tree.h"
 #include "core/result.h"
 
@@ -33,11 +34,34 @@ struct region {
     bool in_phase;       /* slot and address are equal modulo 512: a leaf and a table coincide */
 };
 
+static inline void region_set_prot(struct region *region, unsigned prot)
+{
+    uint64_t bits = ENTRY_USER;
+    bits |= (prot & PROT_WRITE) != 0 ? ENTRY_WRITE : 0;
+    bits |= (prot & PROT_EXEC) != 0 ? 0 : ENTRY_NO_EXEC;
+    region->prot = (uint8_t)prot;
+    region->entry_bits = bits;
+}
+
 /* An unplaced region without an object. NULL: no memory. */
-struct region *region_create(struct space *space, unsigned prot);
+static inline struct region *region_create(struct space *space, unsigned prot)
+{
+    struct region *region = heap_alloc(sizeof *region);
+    if (!region)
+        return NULL;
+    region->space = space;
+    region->object = NULL;
+    region->first_slot = 0;
+    region->shared = false;
+    region->stack = false;
+    region->going = false;
+    region->in_phase = false;
+    region_set_prot(region, prot);
+    return region;
+}
+
 /* Of a region that is in no tree and of which nothing is mapped: gives its reference back. */
 void region_destroy(struct region *region);
-void region_set_prot(struct region *region, unsigned prot);
 /* Takes over the caller's reference to the object. */
 void region_show(struct region *region, struct object *object, uint64_t first_slot);
 /* After first_slot or base has changed. */

@@ -89,7 +89,7 @@ static result_t place(struct space *space, const struct map_args *args, struct r
 }
 
 /* Gives the placed region its object, whose phase the first mapping decides. */
-static void show(struct region *region, struct object *object, uint64_t offset_bytes)
+static inline void show(struct region *region, struct object *object, uint64_t offset_bytes)
 {
     if (!object->placed) {
         uint64_t phase = (region->node.base - offset_bytes) >> PAGE_SHIFT;

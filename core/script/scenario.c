@@ -241,10 +241,12 @@ static const struct script_param *find_param(const struct scenario *scenario, st
 /* A constant expression or a word? */
 static bool is_value(struct text value)
 {
-    char memory[8192] __attribute__((aligned(16)));
+    /* Too large for a stack; used before there is more than one CPU. */
+    static char memory[8192] __attribute__((aligned(16)));
+    static struct scenario scratch;
     struct arena arena;
     arena_init(&arena, memory, sizeof(memory));
-    struct scenario scratch = {.file_name = "", .source = value};
+    scratch = (struct scenario){.file_name = "", .source = value};
     enum static_kind kind;
     bool out_of_memory = false;
     const struct expression *expression =
