@@ -2,7 +2,7 @@
 #ifndef CORE_SCRIPT_COMPILER_H
 #define CORE_SCRIPT_COMPILER_H
 
-#include "core/script/program.h"
+#include "core/script/run.h"
 
 /* A block whose end has not been reached. */
 struct compile_block {

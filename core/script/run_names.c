@@ -1,5 +1,5 @@
 /* Names at run time: what is alive, what a scope drops at its end, what range a name stands for. */
-#include "core/script/program.h"
+#include "core/script/run.h"
 
 /* --- dropping --------------------------------------------------------------------------------------------- */
 

@@ -5,7 +5,7 @@
 #ifndef CORE_SCRIPT_RUN_OPS_H
 #define CORE_SCRIPT_RUN_OPS_H
 
-#include "core/script/program.h"
+#include "core/script/run.h"
 
 /* --- control (run_control.c) ---------------------------------------------------------------------------- */
 

@@ -5,7 +5,7 @@
 #include "core/report/report.h"
 #include "core/script/diagnostics.h"
 #include "core/script/expression.h"
-#include "core/script/program.h"
+#include "core/script/run.h"
 
 #define TEXT_MAX 1024
 

@@ -1,7 +1,7 @@
 /* Values at run time: variables, expressions, operands. */
 #include "core/mm/mm.h"
 #include "core/script/expression.h"
-#include "core/script/program.h"
+#include "core/script/run.h"
 
 static bool stop_with(struct run *run, result_t error, const char *at, const char *detail)
 {
