@@ -295,6 +295,27 @@ static void test_both_sides_of_a_fork_are_private(void **state)
     assert_all_gone(free_bytes);
 }
 
+static void test_a_copy_is_whole(void **state)
+{
+    (void)state;
+    uint64_t free_bytes = mm_free_bytes();
+    struct space *parent = new_space();
+    struct mismatch mismatch;
+    map(parent, map_at(BASE, 2, RW));
+    assert_int_equal(space_fill(parent, pages_at(BASE, 2), 3, 0), OK);
+    struct space *child = forked(parent);
+    write_value(child, BASE + PAGE_SIZE, 1);
+    assert_int_equal(space_verify(child, pages_at(BASE, 2), 3, 0, &mismatch), EFAULT);
+    assert_int_equal(mismatch.address, BASE + PAGE_SIZE);
+    assert_int_equal(mismatch.found, 1);
+    write_value(child, BASE + PAGE_SIZE, splitmix64(3 ^ (PAGE_SIZE / 8)));
+    assert_int_equal(space_verify(child, pages_at(BASE, 2), 3, 0, &mismatch), OK);
+    assert_int_equal(space_verify(parent, pages_at(BASE, 2), 3, 0, &mismatch), OK);
+    space_destroy(parent);
+    space_destroy(child);
+    assert_all_gone(free_bytes);
+}
+
 /* A page that the fork has protected in a cached translation may not be written through it. */
 static void test_fork_flushes_what_it_protects(void **state)
 {
@@ -437,6 +458,7 @@ int main(void)
         cmocka_unit_test(test_fork_costs_tables_not_pages),
         cmocka_unit_test(test_the_last_owner_writes_without_copying),
         cmocka_unit_test(test_both_sides_of_a_fork_are_private),
+        cmocka_unit_test(test_a_copy_is_whole),
         cmocka_unit_test(test_fork_flushes_what_it_protects),
         cmocka_unit_test(test_discarding_parts_of_shared_leaves),
         cmocka_unit_test(test_pieces_of_an_object_follow_its_leaf),

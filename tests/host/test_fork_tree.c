@@ -9,13 +9,15 @@
 #define MEMBERS 12
 #define TREES 150
 #define STEPS 120
+#define WORDS 2
+#define WORD_STRIDE 4088 /* the first and the last of a page */
 
 enum shape { SHAPE_ANY, SHAPE_DEEP, SHAPE_WIDE, SHAPES };
 
 struct member {
     struct space *space; /* NULL: none */
     unsigned depth;
-    uint64_t values[PAGES];
+    uint64_t values[PAGES][WORDS];
     bool gone[PAGES]; /* unmapped */
 };
 
@@ -101,12 +103,13 @@ static void do_fork(void)
 static void write_one(struct member *member, uint64_t page)
 {
     uint64_t value = random_next(&model.random);
+    uint64_t word = draw(WORDS);
     if (member->gone[page]) {
         assert_int_equal(refused(member->space, MACHINE_WRITE, address_of(page)), FAULT_SEGV);
         return;
     }
-    write_value(member->space, address_of(page), value);
-    member->values[page] = value;
+    write_value(member->space, address_of(page) + word * WORD_STRIDE, value);
+    member->values[page][word] = value;
 }
 
 static void do_write(void)
@@ -130,17 +133,22 @@ static void do_unmap(void)
         member->gone[page] = true;
 }
 
+static void check_word(struct member *member, uint64_t page, uint64_t word)
+{
+    uint64_t found = read_value(member->space, address_of(page) + word * WORD_STRIDE);
+    if (found != member->values[page][word])
+        fail_msg("member %d, depth %u: page %lu, word %lu: %#llx instead of %#llx",
+                 (int)(member - model.members), member->depth, (unsigned long)page,
+                 (unsigned long)word, (unsigned long long)found,
+                 (unsigned long long)member->values[page][word]);
+}
+
 /* What a member sees, by user-mode reads of all pages. */
 static void check(struct member *member)
 {
     for (uint64_t page = 0; page < PAGES; page++) {
-        if (member->gone[page])
-            continue;
-        uint64_t found = read_value(member->space, address_of(page));
-        if (found != member->values[page])
-            fail_msg("member %d, depth %u: page %lu holds %#llx instead of %#llx",
-                     (int)(member - model.members), member->depth, (unsigned long)page,
-                     (unsigned long long)found, (unsigned long long)member->values[page]);
+        for (uint64_t word = 0; word < WORDS && !member->gone[page]; word++)
+            check_word(member, page, word);
     }
 }
 
