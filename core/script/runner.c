@@ -16,8 +16,9 @@
 #define LIMIT_SECONDS_MAX 1000000
 #define REASON_MAX 200
 
-/* For panics: what is running. */
+/* For panics: what is running, with which parameters. */
 static const struct run *current_run;
+static struct text current_params;
 
 static void describe_scenario(void)
 {
@@ -28,9 +29,10 @@ static void describe_scenario(void)
     char place[128] = "";
     if (op != NULL && op->command != NULL)
         run_format_place(program, op->command->at, place, sizeof(place));
-    log_panic_line("scenario %.*s at %s%s%s", TEXT_ARGS(program->scenario->name), place,
-                   place[0] != '\0' ? ": " : "its start or end",
-                   place[0] != '\0' ? op->command->spec->name : "");
+    bool known = place[0] != '\0';
+    log_panic_line("scenario %.*s%s%.*s at %s%s%s", TEXT_ARGS(program->scenario->name),
+                   current_params.size > 0 ? " " : "", TEXT_ARGS(current_params), place,
+                   known ? ": " : "its clean-up", known ? op->command->spec->name : "");
 }
 
 /* --- one combination ---------------------------------------------------------------------------------------- */
@@ -95,6 +97,7 @@ static void execute(struct combination *combination, enum verdict *verdict, cons
     machine_watchdog((unsigned)combination->limit_seconds + HANG_SECONDS);
     run->deadline =
         machine_ticks() + (uint64_t)combination->limit_seconds * run->facts->ticks_per_second;
+    current_params = combination->params;
     current_run = run;
     runner_execute(run);
     read_counters(after);
@@ -110,9 +113,9 @@ static void execute(struct combination *combination, enum verdict *verdict, cons
         *verdict = VERDICT_FAIL;
         report_diagnostic("what was alive could not be dropped in order");
     }
-    current_run = NULL;
     if (!check_aftermath(combination, free_before))
         *verdict = VERDICT_FAIL;
+    current_run = NULL;
     report_blocks(combination, before, after);
 }
 

@@ -91,10 +91,16 @@ struct script_run {
     unsigned cpu_count;     /* 0: 1 */
     uint64_t memory_bytes;  /* 0: 128 MiB */
     bool exact;
-    bool leak; /* a frame is lost before the scenario */
+    bool leak;  /* a frame is lost before the scenario */
+    bool panic; /* the first fault panics */
 };
 
 static char script_output[SCRIPT_OUTPUT_MAX];
+
+static inline enum fault_outcome panic_at_fault(uint64_t address, unsigned access)
+{
+    panic("a test wants a panic at 0x%lx, access %u", (unsigned long)address, access);
+}
 
 /* What core/main.c does, without its end. */
 static inline void run_in_child(void *argument)
@@ -129,6 +135,8 @@ static inline void run_in_child(void *argument)
     check_level = 2;
     if (wanted->leak)
         mm_debug_leak_frame();
+    if (wanted->panic)
+        machine_fault_handler = panic_at_fault;
     uint64_t size;
     void *memory = mm_harness_memory(&size);
     struct arena arena;

@@ -437,6 +437,21 @@ static void test_the_audit_fails_a_scenario(void **state)
     assert_int_equal(run_script(run), 0);
 }
 
+static void test_a_panic_names_the_command(void **state)
+{
+    (void)state;
+    struct script_run run = {
+        .text =
+            "scenario t \"x\"\nparam p 1 2\nspace a\nmap a.x size=4K\ntime m { touch a.x write }",
+        .panic = true,
+    };
+    assert_int_equal(run_script(run), 2);
+    assert_output("scenario t p=1 at t.scn:5:10: touch\n");
+    assert_output("  not ok 1 p=1\n");
+    assert_output("\nnot ok 1 t\n");
+    assert_output("@pagelab done passed=0 failed=1 skipped=0 status=2");
+}
+
 static void test_time_limit(void **state)
 {
     (void)state;
@@ -600,6 +615,7 @@ int main(void)
         cmocka_unit_test(test_errors_name_command_and_place),
         cmocka_unit_test(test_a_failure_is_cleaned_up),
         cmocka_unit_test(test_the_audit_fails_a_scenario),
+        cmocka_unit_test(test_a_panic_names_the_command),
         cmocka_unit_test(test_time_limit),
         cmocka_unit_test(test_on_runs_elsewhere),
         cmocka_unit_test(test_sweeps_are_cross_products),
