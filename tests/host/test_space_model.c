@@ -9,7 +9,7 @@
 #include "core/mm/region.h"
 #include "core/random.h"
 
-#define STEPS 120000
+#define STEPS 250000
 #define SPACES 6
 #define WINDOW_PAGES 3072ull
 /* Across 1 GiB, with odd ends; what is outside is reserved, so that the model knows all holes. */
@@ -39,6 +39,7 @@ static struct {
     unsigned long step;
     uint32_t mappings;
     struct model_space spaces[SPACES];
+    uint64_t focus;              /* the page where the last operation was */
     struct model_space *current; /* likely to be used again: its translations stay cached */
 } model;
 
@@ -62,15 +63,24 @@ struct pages {
     uint64_t first, count;
 };
 
+/* Near where the last operation was, or anywhere: what is cached there must be met again. */
+static uint64_t draw_first(uint64_t bound)
+{
+    uint64_t first = draw(bound);
+    if (!one_in(3))
+        first = model.focus < 16 ? 0 : model.focus - 16 + draw(33);
+    return first < bound ? first : bound - 1;
+}
+
 static struct pages draw_pages(void)
 {
     struct pages pages;
     pages.count = 1 + draw(one_in(20) ? 1200 : one_in(4) ? 200 : 16);
-    pages.first = draw(WINDOW_PAGES - pages.count + 1);
-    if (one_in(4)) /* begins with a table */
-        pages.first -= (address_of(pages.first) / PAGE_SIZE) % 512 < pages.first
-                           ? (address_of(pages.first) / PAGE_SIZE) % 512
-                           : 0;
+    pages.first = draw_first(WINDOW_PAGES - pages.count + 1);
+    uint64_t in_table = (address_of(pages.first) / PAGE_SIZE) % 512;
+    if (one_in(4) && in_table <= pages.first)
+        pages.first -= in_table; /* begins with a table */
+    model.focus = pages.first;
     return pages;
 }
 
@@ -299,7 +309,7 @@ static enum fault_outcome expect_outcome(const struct page *page, enum machine_a
 
 static void do_read(struct model_space *at)
 {
-    uint64_t index = draw(WINDOW_PAGES);
+    uint64_t index = draw_first(WINDOW_PAGES);
     enum word word = (enum word)draw(WORDS);
     const struct page *page = &at->pages[index];
     struct machine_access access = {
@@ -347,7 +357,7 @@ static void do_write(struct model_space *at)
 
 static void do_exec(struct model_space *at)
 {
-    uint64_t index = draw(WINDOW_PAGES);
+    uint64_t index = draw_first(WINDOW_PAGES);
     const struct page *page = &at->pages[index];
     struct machine_access access = access_to(at->space, MACHINE_EXEC, address_of(index), 0);
     assert_int_equal(access.outcome, expect_outcome(page, MACHINE_EXEC));
