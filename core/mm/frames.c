@@ -8,7 +8,7 @@
 struct frames frames;
 struct frames_inject frames_inject;
 
-static struct mm_cpu mm_cpus[CPU_MAX];
+struct mm_cpu mm_cpus[CPU_MAX];
 
 const char *frame_kind_name(enum frame_kind kind)
 {
@@ -135,7 +135,7 @@ static void cache_spill(struct frame_cache *cache, uint32_t claimed, uint32_t ke
 
 static void drain_caches_locked(void) REQUIRES(frames.lock)
 {
-    for (unsigned cpu = 0; cpu < CPU_MAX; cpu++) {
+    for (unsigned cpu = 0; cpu < mm_cpu_count(); cpu++) {
         if (__atomic_load_n(&mm_cpus[cpu].cache.count, __ATOMIC_RELAXED) != 0)
             cache_spill(&mm_cpus[cpu].cache, cache_claim(&mm_cpus[cpu].cache), 0);
     }

@@ -77,10 +77,27 @@ struct frame_cache {
     uint32_t numbers[FRAME_CACHE_MAX];
 };
 
+#define HEAP_CLASSES 9
+#define HEAP_CACHE_MAX 30
+
+/* A few free objects of one heap class at hand; `count` locks as in a frame cache. */
+struct heap_cache {
+    uint32_t count; /* atomic */
+    void *objects[HEAP_CACHE_MAX];
+};
+
 /* What core/mm keeps for each CPU. */
 struct mm_cpu {
     struct frame_cache cache;
+    struct heap_cache heap[HEAP_CLASSES];
 } __attribute__((aligned(64)));
+
+/* CPUs whose caches may hold something. The first one works before the machine counts any. */
+static inline unsigned mm_cpu_count(void)
+{
+    unsigned count = machine_cpu_count();
+    return count == 0 ? 1 : count;
+}
 
 #define FRAME_LEVELS_MAX 6
 
@@ -96,6 +113,7 @@ struct frames {
 };
 
 extern struct frames frames;
+extern struct mm_cpu mm_cpus[CPU_MAX];
 
 static inline struct frame *frame_of(phys_t at)
 {

@@ -72,40 +72,75 @@ __attribute__((noinline)) static void move_slab(uint32_t *from, uint32_t *to, st
     list_push(to, slab);
 }
 
-void *heap_class_alloc(struct heap_class *class)
+/* NULL: no memory. */
+static void *take_object(struct heap_class *class) REQUIRES(heap.lock)
 {
-    if (injected_failure())
-        return NULL;
-    lock_acquire(&heap.lock);
     struct frame *slab = &frames.entries[class->available];
-    if (UNLIKELY(class->available == SLAB_NONE) && !(slab = slab_create(class))) {
-        lock_release(&heap.lock);
+    if (UNLIKELY(class->available == SLAB_NONE) && !(slab = slab_create(class)))
         return NULL;
-    }
     void **object = slab->slab.free;
     slab->slab.free = *object;
     slab->live++;
     class->live_count++;
     if (UNLIKELY(!slab->slab.free))
         move_slab(&class->available, &class->full, slab);
-    lock_release(&heap.lock);
-    machine_cpu()->counters[COUNTER_HEAP_ALLOC]++;
     return object;
 }
 
-void heap_class_free(struct heap_class *class, void *object)
+static void give_object(struct heap_class *class, void *object) REQUIRES(heap.lock)
 {
     struct frame *slab = frame_of_virt(object);
     DEBUG_ASSERT(slab->kind == FRAME_HEAP && slab->live > 0);
-    lock_acquire(&heap.lock);
     if (UNLIKELY(!slab->slab.free))
         move_slab(&class->full, &class->available, slab);
     *(void **)object = slab->slab.free;
     slab->slab.free = object;
     slab->live--;
     class->live_count--;
+}
+
+/* This CPU's cache is empty, or being emptied: takes an object, and half a cache more of those that
+ * are free in slabs that exist. */
+void *heap_class_alloc(unsigned index)
+{
+    struct heap_class *class = &heap.classes[index];
+    struct heap_cache *cache = &machine_cpu()->mm->heap[index];
+    uint32_t filled = 0;
+    lock_acquire(&heap.lock);
+    void *object = take_object(class);
+    while (check_level < 2 && filled < HEAP_CACHE_MAX / 2 && class->available != SLAB_NONE)
+        cache->objects[filled++] = take_object(class);
     lock_release(&heap.lock);
-    machine_cpu()->counters[COUNTER_HEAP_FREE]++;
+    __atomic_store_n(&cache->count, filled, __ATOMIC_RELEASE);
+    return object;
+}
+
+static void drain_cache(unsigned index, struct heap_cache *cache, uint32_t keep)
+    REQUIRES(heap.lock)
+{
+    uint32_t claimed = __atomic_exchange_n(&cache->count, 0, __ATOMIC_ACQUIRE);
+    while (claimed > keep)
+        give_object(&heap.classes[index], cache->objects[--claimed]);
+    __atomic_store_n(&cache->count, claimed, __ATOMIC_RELEASE);
+}
+
+/* This CPU's cache is full, empty or being emptied. */
+void heap_class_free(unsigned index, void *object)
+{
+    lock_acquire(&heap.lock);
+    drain_cache(index, &machine_cpu()->mm->heap[index], HEAP_CACHE_MAX / 2);
+    give_object(&heap.classes[index], object);
+    lock_release(&heap.lock);
+}
+
+static void drain_caches(void) REQUIRES(heap.lock)
+{
+    for (unsigned cpu = 0; cpu < mm_cpu_count(); cpu++) {
+        for (unsigned index = 0; index < HEAP_CLASSES; index++) {
+            if (__atomic_load_n(&mm_cpus[cpu].heap[index].count, __ATOMIC_RELAXED) != 0)
+                drain_cache(index, &mm_cpus[cpu].heap[index], 0);
+        }
+    }
 }
 
 static void trim_class(struct heap_class *class) REQUIRES(heap.lock)
@@ -125,6 +160,7 @@ static void trim_class(struct heap_class *class) REQUIRES(heap.lock)
 void heap_trim(void)
 {
     lock_acquire(&heap.lock);
+    drain_caches();
     for (unsigned i = 0; i < HEAP_CLASSES; i++)
         trim_class(&heap.classes[i]);
     lock_release(&heap.lock);
@@ -133,6 +169,9 @@ void heap_trim(void)
 uint64_t heap_live_count(void)
 {
     uint64_t live = 0;
+    lock_acquire(&heap.lock);
+    drain_caches();
+    lock_release(&heap.lock);
     for (unsigned i = 0; i < HEAP_CLASSES; i++)
         live += heap.classes[i].live_count;
     return live;

@@ -8,6 +8,7 @@
 #define CORE_MM_HEAP_H
 
 #include "core/lock.h"
+#include "core/mm/frames.h"
 #include "core/types.h"
 
 #define HEAP_OBJECT_MAX 2048
@@ -21,8 +22,6 @@ struct heap_class {
     uint64_t live_count;
 };
 
-#define HEAP_CLASSES 9
-
 struct heap {
     struct lock lock;
     struct heap_class classes[HEAP_CLASSES];
@@ -32,32 +31,56 @@ extern struct heap heap;
 
 void heap_init(void);
 
-void *heap_class_alloc(struct heap_class *class);
-void heap_class_free(struct heap_class *class, void *object);
-
 /* Folds to a constant where the size is one. */
-static inline struct heap_class *heap_class_of(uint64_t size_bytes)
+static inline unsigned heap_class_of(uint64_t size_bytes)
 {
+    if (size_bytes <= 64)
+        return size_bytes <= 32 ? 0 : 1;
     if (size_bytes <= 128)
-        return &heap.classes[size_bytes <= 64 ? size_bytes > 32 : 2 + (size_bytes > 96)];
+        return size_bytes <= 96 ? 2 : 3;
     if (size_bytes <= 256)
-        return &heap.classes[4 + (size_bytes > 192)];
-    return &heap.classes[6 + (size_bytes > 512) + (size_bytes > 1024)];
+        return size_bytes <= 192 ? 4 : 5;
+    return size_bytes <= 512 ? 6 : size_bytes <= 1024 ? 7 : 8;
 }
 
-/* Not cleared; at most HEAP_OBJECT_MAX bytes, aligned to 16. NULL: no memory. O(1). */
+void *heap_class_alloc(unsigned class);
+void heap_class_free(unsigned class, void *object);
+
+/* Not cleared; at most HEAP_OBJECT_MAX bytes, aligned to 16. NULL: no memory. O(1), amortised. */
 static inline void *heap_alloc(uint64_t size_bytes)
 {
-    return heap_class_alloc(heap_class_of(size_bytes));
+    unsigned class = heap_class_of(size_bytes);
+    struct cpu *cpu = machine_cpu();
+    struct heap_cache *cache = &cpu->mm->heap[class];
+    if (injected_failure())
+        return NULL;
+    cpu->counters[COUNTER_HEAP_ALLOC]++;
+    uint32_t claimed = __atomic_exchange_n(&cache->count, 0, __ATOMIC_ACQUIRE);
+    if (UNLIKELY(claimed == 0))
+        return heap_class_alloc(class);
+    void *object = cache->objects[--claimed];
+    __atomic_store_n(&cache->count, claimed, __ATOMIC_RELEASE);
+    return object;
 }
 
-/* size_bytes as it was asked for. O(1). */
+/* size_bytes as it was asked for. O(1), amortised. */
 static inline void heap_free(void *object, uint64_t size_bytes)
 {
-    heap_class_free(heap_class_of(size_bytes), object);
+    unsigned class = heap_class_of(size_bytes);
+    struct cpu *cpu = machine_cpu();
+    struct heap_cache *cache = &cpu->mm->heap[class];
+    cpu->counters[COUNTER_HEAP_FREE]++;
+    uint32_t claimed = __atomic_exchange_n(&cache->count, 0, __ATOMIC_ACQUIRE);
+    if (UNLIKELY(claimed == 0 || claimed == HEAP_CACHE_MAX)) {
+        __atomic_store_n(&cache->count, claimed, __ATOMIC_RELEASE);
+        heap_class_free(class, object);
+        return;
+    }
+    cache->objects[claimed] = object;
+    __atomic_store_n(&cache->count, claimed + 1, __ATOMIC_RELEASE);
 }
 
-/* Gives empty slabs back. O(slabs that have free objects). */
+/* Empties all CPUs' caches and gives empty slabs back. O(slabs that have free objects). */
 void heap_trim(void);
 /* Objects in use, of all classes. */
 uint64_t heap_live_count(void);

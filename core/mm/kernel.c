@@ -11,6 +11,7 @@
 #include "core/log.h"
 #include "core/mm/heap.h"
 #include "core/mm/internal.h"
+#include "core/mm/mm.h"
 
 struct kernel_region {
     struct region_node node;
@@ -148,8 +149,7 @@ result_t kernel_init(const struct boot_info *boot)
     entry_t *root = machine_phys_to_virt(mm.kernel_directory.root);
     if (reserve_dynamic_range(root) != OK)
         return ENOMEM;
-    machine_load_root(mm.kernel_directory.root);
-    return OK;
+    return machine_load_first_root(mm.kernel_directory.root, mm_machine_services());
 }
 
 /* --- dynamic range -------------------------------------------------------------------------------------------- */
@@ -236,28 +236,41 @@ phys_t kernel_identity_root_create(const struct identity_range *ranges, size_t c
     return identity.root;
 }
 
-static void free_identity_tables(entry_t *table, unsigned level)
+/* Frees the table that a root entry points to, and all below it. */
+static void free_identity_tables(entry_t above)
 {
-    for (unsigned i = 0; i < MACHINE_TABLE_ENTRIES; i++) {
-        if (entry_is_present(table[i]) && !entry_is_page(table[i], level))
-            frames_give(entry_phys(table[i]));
+    struct {
+        phys_t table;
+        unsigned index;
+    } stack[5] = {{entry_phys(above), 0}};
+    unsigned depth = 0;
+    for (;;) {
+        unsigned level = machine_levels - 1 - depth;
+        if (level == 1 || stack[depth].index == MACHINE_TABLE_ENTRIES) {
+            frames_give(stack[depth].table);
+            if (depth-- == 0)
+                return;
+            continue;
+        }
+        const entry_t *entries = machine_phys_to_virt(stack[depth].table);
+        entry_t entry = entries[stack[depth].index++];
+        if (!entry_is_present(entry) || entry_is_page(entry, level))
+            continue;
+        stack[++depth].table = entry_phys(entry);
+        stack[depth].index = 0;
     }
 }
 
-/* Frees the low half's tables level by level, the lowest first. */
+/* Frees what the low half does not share with the kernel's root. */
 void kernel_identity_root_destroy(phys_t root)
 {
-    entry_t *top = machine_phys_to_virt(root);
+    const entry_t *entries = machine_phys_to_virt(root);
+    const entry_t *kernel = machine_phys_to_virt(mm.kernel_directory.root);
     for (unsigned i = 0; i < MACHINE_TABLE_ENTRIES / 2; i++) {
-        if (!entry_is_present(top[i]))
-            continue;
-        entry_t *second = machine_phys_to_virt(entry_phys(top[i]));
-        for (unsigned j = 0; j < MACHINE_TABLE_ENTRIES; j++) {
-            if (entry_is_present(second[j]) && !entry_is_page(second[j], 3))
-                free_identity_tables(machine_phys_to_virt(entry_phys(second[j])), 2);
-        }
-        free_identity_tables(second, 3);
-        frames_give(entry_phys(top[i]));
+        bool is_shared = entry_is_present(kernel[i]) &&
+                         entry_phys(kernel[i]).value == entry_phys(entries[i]).value;
+        if (entry_is_present(entries[i]) && !is_shared)
+            free_identity_tables(entries[i]);
     }
     frames_give(root);
 }

@@ -137,6 +137,15 @@ static inline void object_attach(struct object *object, struct region *region)
     lock_release(&object->lock);
 }
 
+/* Takes over the caller's reference to the object. The region is placed. */
+static inline void region_show(struct region *region, struct object *object, uint64_t first_slot)
+{
+    region->object = object;
+    region->first_slot = first_slot;
+    region_update_phase(region);
+    object_attach(object, region);
+}
+
 static inline void object_detach(struct object *object, struct region *region)
 {
     if (object_is_private(object)) {

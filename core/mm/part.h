@@ -28,6 +28,8 @@ static inline struct region *space_first_in(struct space *space, struct range ra
 /* The next region if it begins below `end`. */
 static inline struct region *region_next_below(struct region *region, uint64_t end)
 {
+    if (region->node.end >= end)
+        return NULL;
     struct region *next = region_of_node(region_tree_next(&region->node));
     return next && next->node.base < end ? next : NULL;
 }

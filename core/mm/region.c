@@ -2,22 +2,7 @@
 #include "core/mm/region.h"
 
 #include "core/mm/object.h"
-#include "core/mm/slots.h"
 #include "core/mm/space.h"
-
-void region_update_phase(struct region *region)
-{
-    uint64_t page = region->node.base >> PAGE_SHIFT;
-    region->in_phase = ((region->first_slot ^ page) % LEAF_SLOTS) == 0;
-}
-
-void region_show(struct region *region, struct object *object, uint64_t first_slot)
-{
-    region->object = object;
-    region->first_slot = first_slot;
-    region_update_phase(region);
-    object_attach(object, region);
-}
 
 void region_destroy(struct region *region)
 {

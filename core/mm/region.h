@@ -62,10 +62,13 @@ static inline struct region *region_create(struct space *space, unsigned prot)
 
 /* Of a region that is in no tree and of which nothing is mapped: gives its reference back. */
 void region_destroy(struct region *region);
-/* Takes over the caller's reference to the object. */
-void region_show(struct region *region, struct object *object, uint64_t first_slot);
 /* After first_slot or base has changed. */
-void region_update_phase(struct region *region);
+static inline void region_update_phase(struct region *region)
+{
+    uint64_t page = region->node.base >> PAGE_SHIFT;
+    region->in_phase = ((region->first_slot ^ page) % MACHINE_TABLE_ENTRIES) == 0;
+}
+
 /* `tail` (fresh) becomes the region's part from `at` on. Cannot fail. O(log n). */
 void region_split(struct region_tree *tree, struct region *region, uint64_t at,
                   struct region *tail);

@@ -6,7 +6,7 @@
 
 #define PROT_ALL (PROT_READ | PROT_WRITE | PROT_EXEC)
 
-static result_t validate_place(const struct space *space, const struct map_args *args)
+static inline result_t validate_place(const struct space *space, const struct map_args *args)
 {
     uint64_t low = space->tree.low;
     uint64_t high = space->tree.high;
@@ -42,7 +42,7 @@ static result_t validate_map(const struct space *space, const struct map_args *a
 }
 
 /* The object to show, with a reference: the one named, or a fresh anonymous one. NULL: no memory. */
-static struct object *get_object(const struct map_args *args)
+static inline struct object *get_object(const struct map_args *args)
 {
     struct object *object = args->object;
     if (object) {
@@ -57,7 +57,7 @@ static struct object *get_object(const struct map_args *args)
 }
 
 /* A region with its object, in no tree yet. NULL: no memory. */
-static struct region *make_region(struct space *space, const struct map_args *args,
+static inline struct region *make_region(struct space *space, const struct map_args *args,
                                   struct object **object)
 {
     struct region *region = region_create(space, args->prot);
@@ -72,20 +72,27 @@ static struct region *make_region(struct space *space, const struct map_args *ar
     return NULL;
 }
 
-static result_t place(struct space *space, const struct map_args *args, struct region *region)
+static result_t place_at(struct space *space, const struct map_args *args, struct region *region)
     REQUIRES(space->lock)
 {
-    if (args->at == MAP_AT_FIXED) {
-        result_t result = region_tree_place_specifically(&space->tree, &region->node, args->address,
-                                                         args->size_bytes);
-        if (result != EEXIST || args->if_taken != IF_TAKEN_ELSEWHERE)
-            return result;
-    }
     if (args->at == MAP_AT_RANDOM)
         return region_tree_place_randomized(&space->tree, &region->node, args->size_bytes,
                                             args->align_bytes, &space->random);
+    result_t result = region_tree_place_specifically(&space->tree, &region->node, args->address,
+                                                     args->size_bytes);
+    if (result != EEXIST || args->if_taken != IF_TAKEN_ELSEWHERE)
+        return result;
     return region_tree_place_anywhere(&space->tree, &region->node, args->size_bytes,
                                       args->align_bytes);
+}
+
+static inline result_t place(struct space *space, const struct map_args *args,
+                             struct region *region) REQUIRES(space->lock)
+{
+    if (LIKELY(args->at == MAP_AT_ANY))
+        return region_tree_place_anywhere(&space->tree, &region->node, args->size_bytes,
+                                          args->align_bytes);
+    return place_at(space, args, region);
 }
 
 /* Gives the placed region its object, whose phase the first mapping decides. */

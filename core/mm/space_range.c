@@ -24,8 +24,9 @@ static void end_plan(struct unmap_plan *plan)
     frame_reserve_end(&plan->frames);
 }
 
-result_t space_unmap_reserve_locked(struct space *space, struct range range,
-                                    struct unmap_plan *plan)
+__attribute__((always_inline)) static inline result_t
+unmap_reserve(struct space *space, struct range range, struct unmap_plan *plan)
+    REQUIRES(space->lock)
 {
     uint64_t end = range.base + range.size_bytes;
     *plan = (struct unmap_plan){.first = space_first_in(space, range)};
@@ -79,7 +80,9 @@ static void cut_out(struct space *space, struct region *region, struct part part
     }
 }
 
-void space_unmap_commit_locked(struct space *space, struct range range, struct unmap_plan *plan)
+__attribute__((always_inline)) static inline void
+unmap_commit(struct space *space, struct range range, struct unmap_plan *plan)
+    REQUIRES(space->lock)
 {
     uint64_t end = range.base + range.size_bytes;
     struct tlb_gather gather;
@@ -101,6 +104,17 @@ void space_unmap_commit_locked(struct space *space, struct range range, struct u
     end_plan(plan);
 }
 
+result_t space_unmap_reserve_locked(struct space *space, struct range range,
+                                    struct unmap_plan *plan)
+{
+    return unmap_reserve(space, range, plan);
+}
+
+void space_unmap_commit_locked(struct space *space, struct range range, struct unmap_plan *plan)
+{
+    unmap_commit(space, range, plan);
+}
+
 void space_remove_locked(struct space *space, struct region *region)
 {
     struct unmap_plan plan = {.first = region};
@@ -116,9 +130,9 @@ result_t space_unmap(struct space *space, struct range range)
 
     struct unmap_plan plan;
     lock_acquire(&space->lock);
-    result = space_unmap_reserve_locked(space, range, &plan);
+    result = unmap_reserve(space, range, &plan);
     if (result == OK)
-        space_unmap_commit_locked(space, range, &plan);
+        unmap_commit(space, range, &plan);
     space_check(space);
     lock_release(&space->lock);
     return result;
