@@ -83,8 +83,7 @@ static entry_t entry_for(const struct region *region, phys_t page, bool writable
 }
 
 static inline struct fault_result fault_read(struct anonymous *anonymous, struct region *region,
-                                      uint64_t address)
-    REQUIRES(anonymous->object.lock)
+                                             uint64_t address) REQUIRES(anonymous->object.lock)
 {
     struct table_place place;
     if (page_directory_reserve(&region->space->directory, address, &place) != OK)
@@ -132,8 +131,7 @@ static void follow_copied_leaf(struct object *object, struct region *region, uin
         follow_in_region(region, leaf_slot, before, leaf);
         return;
     }
-    for (struct list_node *link = object->regions.next; link != &object->regions;
-         link = link->next)
+    for (struct list_node *link = object->regions.next; link != &object->regions; link = link->next)
         follow_in_region(region_of_link(link), leaf_slot, before, leaf);
 }
 
@@ -141,8 +139,8 @@ static void follow_copied_leaf(struct object *object, struct region *region, uin
  * there is shared any more, else after taking W from each. True if the former. */
 static bool regain_write(struct table_place *place, const void *shown)
 {
-    bool exclusive = table_frame(place)->shows == shown && shown != TABLE_MIXED &&
-                     leaf_is_exclusive(shown);
+    bool exclusive =
+        table_frame(place)->shows == shown && shown != TABLE_MIXED && leaf_is_exclusive(shown);
     if (exclusive)
         *place->upper = entry_with_write(*place->upper);
     else
@@ -188,9 +186,10 @@ static struct leaf *make_own_leaf(struct anonymous *anonymous, struct region *re
 
 /* The slot's leaf is missing or shared: a new page in a leaf of our own. NULL: no memory, and nothing
  * changed; the page comes first, because a leaf that was copied cannot be shared again. */
-__attribute__((noinline)) static struct leaf *
-own_page_and_leaf(struct anonymous *anonymous, struct region *region, uint64_t slot,
-                  enum counter *event) REQUIRES(anonymous->object.lock)
+__attribute__((noinline)) static struct leaf *own_page_and_leaf(struct anonymous *anonymous,
+                                                                struct region *region,
+                                                                uint64_t slot, enum counter *event)
+    REQUIRES(anonymous->object.lock)
 {
     struct leaf *leaf = slot_table_leaf(&anonymous->table, slot);
     uint64_t data = leaf ? leaf->slots[slot % LEAF_SLOTS] : 0;
@@ -260,8 +259,7 @@ static void flush_replaced(uint64_t address)
 }
 
 static inline struct fault_result fault_write(struct anonymous *anonymous, struct region *region,
-                                              uint64_t address)
-    REQUIRES(anonymous->object.lock)
+                                              uint64_t address) REQUIRES(anonymous->object.lock)
 {
     struct table_place place;
     enum counter event;
@@ -349,8 +347,7 @@ static void write_protect_regions(struct object *object, const struct space *spa
         struct region *region = region_of_link(link);
         struct tlb_gather other;
         tlb_gather_init(&other);
-        page_directory_write_protect(&region->space->directory, region->node.base,
-                                     region->node.end,
+        page_directory_write_protect(&region->space->directory, region->node.base, region->node.end,
                                      region->space == space ? gather : &other);
         tlb_gather_flush(&other, region->space);
     }

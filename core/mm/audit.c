@@ -93,8 +93,8 @@ static void audit_shown(struct audit *audit, struct space *space, uint64_t addre
         return;
     if (!entry_is_writable(upper))
         entry = entry_without_write(entry);
-    const char *problem = region->object->ops->check_entry(
-        region->object, region_slot(region, address), entry);
+    const char *problem =
+        region->object->ops->check_entry(region->object, region_slot(region, address), entry);
     if (problem)
         audit_fail(audit, "address 0x%lx %s (%s object, frame 0x%lx)", (unsigned long)address,
                    problem, region->object->ops->name, (unsigned long)entry_phys(entry).value);
@@ -269,8 +269,7 @@ static void audit_frames(struct audit *audit)
     if (promised != needed)
         audit_fail(audit,
                    "%lu frames are promised, but objects are owed %lu (%lu untouched, %lu copies)",
-                   (unsigned long)promised, (unsigned long)needed,
-                   (unsigned long)audit->promised,
+                   (unsigned long)promised, (unsigned long)needed, (unsigned long)audit->promised,
                    (unsigned long)(audit->resident - audit->data_frames));
     if (free_count != frames_unpromised() + promised)
         audit_fail(audit, "%lu frames are free, but the counts say %lu and %lu promised",

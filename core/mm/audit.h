@@ -18,7 +18,6 @@ void audit_count_heap_object(struct audit *audit);
 /* What an object is promised by itself, and how many slots with data it has. */
 void audit_count_promises(struct audit *audit, uint64_t promised, uint64_t resident);
 /* The first failure is kept. */
-void audit_fail(struct audit *audit, const char *format, ...)
-    __attribute__((format(printf, 2, 3)));
+void audit_fail(struct audit *audit, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 #endif

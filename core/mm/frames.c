@@ -3,6 +3,8 @@
 
 #include "core/check.h"
 #include "core/log.h"
+#include "core/mm/inject.h"
+#include "core/mm/mm_cpu.h"
 #include "core/text.h"
 
 struct frames frames;
@@ -13,8 +15,8 @@ struct mm_cpu mm_cpus[CPU_MAX];
 const char *frame_kind_name(enum frame_kind kind)
 {
     static const char *const names[FRAME_KIND_COUNT] = {
-        "no RAM", "reserved", "free",  "core image", "harness", "zero page",
-        "kernel", "table",    "data",  "leaf",       "node",    "heap",
+        "no RAM", "reserved", "free", "core image", "harness", "zero page",
+        "kernel", "table",    "data", "leaf",       "node",    "heap",
     };
     return kind < FRAME_KIND_COUNT ? names[kind] : "?";
 }

@@ -23,15 +23,15 @@ enum frame_kind {
     FRAME_NO_RAM,   /* a hole, a device */
     FRAME_RESERVED, /* RAM that firmware keeps, or that cannot be used */
     FRAME_FREE,
-    FRAME_CORE,     /* the core's image, boot data, the frame database */
-    FRAME_HARNESS,  /* scripts, samples, the harness window */
-    FRAME_ZERO,     /* the shared page of zeros */
-    FRAME_KERNEL,   /* kernel page tables, stacks, buffers */
-    FRAME_TABLE,    /* page table of a space */
-    FRAME_DATA,     /* content of an object; references: leaves that hold it */
-    FRAME_LEAF,     /* 512 slots of an object; references: objects that hold it; live: occupied slots */
-    FRAME_NODE,     /* 512 pointers to leaves or nodes, of one object */
-    FRAME_HEAP,     /* a slab; live: objects in use */
+    FRAME_CORE,    /* the core's image, boot data, the frame database */
+    FRAME_HARNESS, /* scripts, samples, the harness window */
+    FRAME_ZERO,    /* the shared page of zeros */
+    FRAME_KERNEL,  /* kernel page tables, stacks, buffers */
+    FRAME_TABLE,   /* page table of a space */
+    FRAME_DATA,    /* content of an object; references: leaves that hold it */
+    FRAME_LEAF, /* 512 slots of an object; references: objects that hold it; live: occupied slots */
+    FRAME_NODE, /* 512 pointers to leaves or nodes, of one object */
+    FRAME_HEAP, /* a slab; live: objects in use */
     FRAME_KIND_COUNT,
 };
 
@@ -54,8 +54,8 @@ struct frame {
          * while it has had none, TABLE_MIXED when they are of several leaves. */
         const void *shows;
         struct {
-            void *free;        /* first free object */
-            uint32_t next;     /* frame numbers; list of slabs of one class */
+            void *free;    /* first free object */
+            uint32_t next; /* frame numbers; list of slabs of one class */
             uint32_t previous;
         } slab;
     };
@@ -67,38 +67,6 @@ _Static_assert(sizeof(struct frame) == 32, "the database costs 32 bytes a frame"
 /* Check level 2, when a frame becomes free. */
 void frame_poison(struct frame *frame);
 
-#define FRAME_CACHE_MAX 128
-
-/* A few free frames at hand. `count` is the lock as well: who exchanges it for 0 owns the numbers until
- * it stores the new count. Its own CPU takes and gives; when frames run out elsewhere others empty it,
- * under the bitmap's lock. Finding 0 (empty, or being emptied) leads to the bitmap, under that lock. */
-struct frame_cache {
-    uint32_t count; /* atomic */
-    uint32_t numbers[FRAME_CACHE_MAX];
-};
-
-#define HEAP_CLASSES 9
-#define HEAP_CACHE_MAX 30
-
-/* A few free objects of one heap class at hand; `count` locks as in a frame cache. */
-struct heap_cache {
-    uint32_t count; /* atomic */
-    void *objects[HEAP_CACHE_MAX];
-};
-
-/* What core/mm keeps for each CPU. */
-struct mm_cpu {
-    struct frame_cache cache;
-    struct heap_cache heap[HEAP_CLASSES];
-} __attribute__((aligned(64)));
-
-/* CPUs whose caches may hold something. The first one works before the machine counts any. */
-static inline unsigned mm_cpu_count(void)
-{
-    unsigned count = machine_cpu_count();
-    return count == 0 ? 1 : count;
-}
-
 #define FRAME_LEVELS_MAX 6
 
 struct frames {
@@ -106,14 +74,13 @@ struct frames {
     struct frame *entries;
     uint64_t count; /* entries: highest RAM frame + 1 */
     uint64_t *level[FRAME_LEVELS_MAX];
-    unsigned levels; /* level[levels - 1] is a single word */
+    unsigned levels;    /* level[levels - 1] is a single word */
     int64_t unpromised; /* atomic: free frames promised to nobody */
     uint64_t ram_count;
     uint64_t usable_count; /* what scenarios can ever have */
 };
 
 extern struct frames frames;
-extern struct mm_cpu mm_cpus[CPU_MAX];
 
 static inline struct frame *frame_of(phys_t at)
 {
@@ -227,21 +194,5 @@ static inline uint64_t frames_unpromised(void)
 /* Empties all CPUs' caches into the bitmap, so that runs can be found and audits see one place. */
 void frames_drain_caches(void);
 bool frames_is_free(uint64_t number);
-
-/* --- failure on purpose (`inject`) ------------------------------------------------------------------ */
-
-struct frames_inject {
-    uint64_t countdown; /* 0: off */
-    uint64_t every;
-    bool fired;
-};
-extern struct frames_inject frames_inject;
-bool frames_inject_strikes(void);
-
-/* True when this allocation must fail. */
-static inline bool injected_failure(void)
-{
-    return UNLIKELY(frames_inject.countdown != 0) && frames_inject_strikes();
-}
 
 #endif

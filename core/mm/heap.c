@@ -45,7 +45,8 @@ static void list_unlink(uint32_t *head, struct frame *slab)
 }
 
 /* Makes a slab with all objects free. NULL: no frame. */
-__attribute__((noinline)) static struct frame *slab_create(struct heap_class *class) REQUIRES(heap.lock)
+__attribute__((noinline)) static struct frame *slab_create(struct heap_class *class)
+    REQUIRES(heap.lock)
 {
     phys_t page;
     if (frames_take_uninjected(FRAME_HEAP, &page) != OK)
@@ -66,7 +67,8 @@ __attribute__((noinline)) static struct frame *slab_create(struct heap_class *cl
 }
 
 /* The slab's last free object was taken, or its first came back. */
-__attribute__((noinline)) static void move_slab(uint32_t *from, uint32_t *to, struct frame *slab) REQUIRES(heap.lock)
+__attribute__((noinline)) static void move_slab(uint32_t *from, uint32_t *to, struct frame *slab)
+    REQUIRES(heap.lock)
 {
     list_unlink(from, slab);
     list_push(to, slab);
@@ -115,8 +117,7 @@ void *heap_class_alloc(unsigned index)
     return object;
 }
 
-static void drain_cache(unsigned index, struct heap_cache *cache, uint32_t keep)
-    REQUIRES(heap.lock)
+static void drain_cache(unsigned index, struct heap_cache *cache, uint32_t keep) REQUIRES(heap.lock)
 {
     uint32_t claimed = __atomic_exchange_n(&cache->count, 0, __ATOMIC_ACQUIRE);
     while (claimed > keep)

@@ -8,7 +8,8 @@
 #define CORE_MM_HEAP_H
 
 #include "core/lock.h"
-#include "core/mm/frames.h"
+#include "core/mm/inject.h"
+#include "core/mm/mm_cpu.h"
 #include "core/types.h"
 
 #define HEAP_OBJECT_MAX 2048

@@ -23,7 +23,8 @@ struct mm {
     /* Immutable after mm_start(). */
     phys_t zero_page;
     struct page_directory kernel_directory;
-    uint16_t root_slots[KERNEL_ROOT_SLOTS_MAX]; /* indices of root entries that every space shares */
+    uint16_t
+        root_slots[KERNEL_ROOT_SLOTS_MAX]; /* indices of root entries that every space shares */
     uint32_t root_slot_count;
     void *harness;
     uint64_t harness_bytes;

@@ -70,8 +70,7 @@ static result_t direct_map_around_image(uint64_t start, uint64_t end)
 static result_t map_memory(void)
 {
     size_t count = boot_info->memory_map.size_bytes / sizeof(struct boot_memory_range);
-    const struct boot_memory_range *map =
-        machine_phys_to_virt(phys(boot_info->memory_map.start));
+    const struct boot_memory_range *map = machine_phys_to_virt(phys(boot_info->memory_map.start));
     for (size_t i = 0; i < count;) {
         uint64_t start = map[i].start;
         uint64_t end = start;
@@ -205,9 +204,9 @@ void *kernel_stack_create(uint64_t size_bytes)
         if (frames_take_uninjected(FRAME_KERNEL, &page) != OK)
             return NULL;
         lock_acquire(&mm.kernel_lock);
-        result_t result = page_directory_map_kernel(
-            &mm.kernel_directory, base + at, page, PAGE_SIZE,
-            ENTRY_WRITE | ENTRY_NO_EXEC | ENTRY_GLOBAL, 1);
+        result_t result =
+            page_directory_map_kernel(&mm.kernel_directory, base + at, page, PAGE_SIZE,
+                                      ENTRY_WRITE | ENTRY_NO_EXEC | ENTRY_GLOBAL, 1);
         lock_release(&mm.kernel_lock);
         if (result != OK)
             return NULL;
@@ -305,8 +304,8 @@ result_t kernel_window_init(void)
         return ENOMEM;
     for (unsigned cpu = 0; cpu < machine_cpu_count(); cpu++) {
         if (frames_take_uninjected(FRAME_HARNESS, &slot_pages[cpu]) != OK ||
-            map_in_window(slots + cpu * PAGE_SIZE, slot_pages[cpu],
-                          ENTRY_WRITE | ENTRY_NO_EXEC) != OK)
+            map_in_window(slots + cpu * PAGE_SIZE, slot_pages[cpu], ENTRY_WRITE | ENTRY_NO_EXEC) !=
+                OK)
             return ENOMEM;
         machine_page_clear(machine_phys_to_virt(slot_pages[cpu]));
     }

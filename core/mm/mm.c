@@ -5,6 +5,7 @@
 #include "core/log.h"
 #include "core/mm/frames.h"
 #include "core/mm/heap.h"
+#include "core/mm/inject.h"
 #include "core/mm/internal.h"
 #include "core/mm/space.h"
 

@@ -28,8 +28,7 @@ uint64_t object_region_count(struct object *object)
 {
     uint64_t count = 0;
     lock_acquire(&object->lock);
-    for (struct list_node *link = object->regions.next; link != &object->regions;
-         link = link->next)
+    for (struct list_node *link = object->regions.next; link != &object->regions; link = link->next)
         count++;
     lock_release(&object->lock);
     return count;

@@ -83,10 +83,10 @@ struct object {
     bool scattered; /* a piece was moved away from the others: one leaf may be in several tables */
     bool named;     /* in mm.named; scripts can reach it without a region */
     uint64_t page_count;
-    struct list_node regions;   /* struct region.object_link */
+    struct list_node regions; /* struct region.object_link */
     struct list_node named_link;
-    struct object *fork_copy;   /* during space_fork(), under the parent space's lock */
-    uint64_t audit_round;       /* scratch of mm_audit() */
+    struct object *fork_copy; /* during space_fork(), under the parent space's lock */
+    uint64_t audit_round;     /* scratch of mm_audit() */
 };
 
 static inline void object_init(struct object *object, const struct object_ops *ops,

@@ -8,8 +8,7 @@
 /* EINVAL: empty or unaligned; ERANGE: not inside the range for regions. */
 static inline result_t space_validate_range(const struct space *space, struct range range)
 {
-    if (range.size_bytes == 0 || !is_page_aligned(range.size_bytes) ||
-        !is_page_aligned(range.base))
+    if (range.size_bytes == 0 || !is_page_aligned(range.size_bytes) || !is_page_aligned(range.base))
         return EINVAL;
     if (range.base < space->tree.low || range.base > space->tree.high ||
         space->tree.high - range.base < range.size_bytes)

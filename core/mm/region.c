@@ -14,8 +14,7 @@ void region_destroy(struct region *region)
     heap_free(region, sizeof *region);
 }
 
-void region_split(struct region_tree *tree, struct region *region, uint64_t at,
-                  struct region *tail)
+void region_split(struct region_tree *tree, struct region *region, uint64_t at, struct region *tail)
 {
     region_set_prot(tail, region->prot);
     tail->shared = region->shared;

@@ -271,8 +271,7 @@ static struct region_node *lowest_fit(struct region_node *node, uint64_t size_by
 }
 
 /* The next higher node with a hole of that size, or NULL. */
-static struct region_node *next_fit(struct region_node *node, uint64_t size_bytes,
-                                    uint64_t *visits)
+static struct region_node *next_fit(struct region_node *node, uint64_t size_bytes, uint64_t *visits)
 {
     if (node->right && node->right->largest >= size_bytes)
         return lowest_fit(node->right, size_bytes, visits);
@@ -300,8 +299,8 @@ result_t region_tree_place_anywhere(struct region_tree *tree, struct region_node
     struct region_node *next = NULL;
     if (tree->root && tree->root->largest >= size_bytes)
         next = lowest_fit(tree->root, size_bytes, &visits);
-    while (next && !place_in_hole(node, next->base - next->hole, next->base, size_bytes,
-                                  align_bytes))
+    while (next &&
+           !place_in_hole(node, next->base - next->hole, next->base, size_bytes, align_bytes))
         next = next_fit(next, size_bytes, &visits);
     count_visits(visits);
     if (!next) {
@@ -553,8 +552,8 @@ void region_tree_set_base(struct region_tree *tree, struct region_node *node, ui
     update_upwards(node);
 }
 
-void region_tree_split(struct region_tree *tree, struct region_node *node,
-                       struct region_node *tail, uint64_t at)
+void region_tree_split(struct region_tree *tree, struct region_node *node, struct region_node *tail,
+                       uint64_t at)
 {
     DEBUG_ASSERT(node->base < at && at < node->end);
     struct region_node *next = region_tree_next(node);

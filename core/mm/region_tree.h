@@ -41,8 +41,7 @@ struct region_tree {
 void region_tree_init(struct region_tree *tree, uint64_t low, uint64_t high);
 
 /* The node that contains the address, or NULL. O(log n). Inline: it is half of a denied fault. */
-static inline struct region_node *region_tree_find(const struct region_tree *tree,
-                                                   uint64_t address)
+static inline struct region_node *region_tree_find(const struct region_tree *tree, uint64_t address)
 {
     uint64_t visits = 0;
     struct region_node *node = tree->root;
@@ -91,8 +90,8 @@ void region_tree_set_end(struct region_tree *tree, struct region_node *node, uin
 /* Moves the node's base up, inside its own range. O(log n). */
 void region_tree_set_base(struct region_tree *tree, struct region_node *node, uint64_t base);
 /* Puts `tail` directly behind `node`, taking [at, end of node) from it. Neither can fail. O(log n). */
-void region_tree_split(struct region_tree *tree, struct region_node *node,
-                       struct region_node *tail, uint64_t at);
+void region_tree_split(struct region_tree *tree, struct region_node *node, struct region_node *tail,
+                       uint64_t at);
 
 /* Is [base, base + size) inside the tree's range and free? */
 bool region_tree_is_free(const struct region_tree *tree, uint64_t base, uint64_t size_bytes);

@@ -143,8 +143,7 @@ static void free_arrays(struct slot_table *table)
 }
 
 void slot_table_visit_arrays(const struct slot_table *table,
-                             void (*visit)(void *context, void *array, bool in_heap),
-                             void *context)
+                             void (*visit)(void *context, void *array, bool in_heap), void *context)
 {
     if (!table->top || table->height == 0)
         return;
@@ -192,10 +191,9 @@ bool leaf_is_exclusive(const struct leaf *leaf)
     /* An empty slot leads to frame 0, which is reserved and has one reference. */
     for (unsigned i = 0; i < LEAF_SLOTS; i += 4) {
         const uint64_t *slots = &leaf->slots[i];
-        if (UNLIKELY(slot_frame(slots[0])->references != 1 ||
-                     slot_frame(slots[1])->references != 1 ||
-                     slot_frame(slots[2])->references != 1 ||
-                     slot_frame(slots[3])->references != 1))
+        if (UNLIKELY(
+                slot_frame(slots[0])->references != 1 || slot_frame(slots[1])->references != 1 ||
+                slot_frame(slots[2])->references != 1 || slot_frame(slots[3])->references != 1))
             return false;
     }
     return true;
@@ -233,9 +231,8 @@ static uint64_t leaf_put(struct leaf *leaf, struct frame_batch *batch)
     return freed;
 }
 
-result_t slot_table_own_leaf(struct slot_table *table, uint64_t slot,
-                             struct frame_reserve *reserve, struct leaf **leaf,
-                             struct leaf **before)
+result_t slot_table_own_leaf(struct slot_table *table, uint64_t slot, struct frame_reserve *reserve,
+                             struct leaf **leaf, struct leaf **before)
 {
     uint64_t index = slot >> LEAF_SHIFT;
     struct leaf **array = slot_table_array(table, index);

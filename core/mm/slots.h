@@ -100,9 +100,8 @@ bool leaf_is_exclusive(const struct leaf *leaf);
 /* The slot's leaf, made or copied so that this table owns it alone. *before is the leaf that was
  * copied, else NULL. ENOMEM: nothing changed; cannot be when the leaf exists and `reserve` (else NULL)
  * has a frame for its copy. */
-result_t slot_table_own_leaf(struct slot_table *table, uint64_t slot,
-                             struct frame_reserve *reserve, struct leaf **leaf,
-                             struct leaf **before);
+result_t slot_table_own_leaf(struct slot_table *table, uint64_t slot, struct frame_reserve *reserve,
+                             struct leaf **leaf, struct leaf **before);
 /* Takes a reference from a page; frees it with the last. */
 void slot_page_put(uint64_t slot);
 

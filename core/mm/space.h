@@ -23,6 +23,7 @@ struct space {
     struct lock lock;
     struct region_tree tree;
     struct page_directory directory;
+    uint64_t changes;          /* check level 2: since the tree was walked last */
     struct random random;      /* of random placement */
     struct list_node all_link; /* in mm.spaces */
 };
@@ -41,14 +42,14 @@ struct map_args {
     enum map_at at;
     uint64_t address; /* with MAP_AT_FIXED */
     enum if_taken if_taken;
-    uint64_t align_bytes; /* a power of two, at least a page */
+    uint64_t align_bytes;  /* a power of two, at least a page */
     struct object *object; /* what to show; NULL: fresh anonymous memory */
     uint64_t offset_bytes; /* in the object */
     bool shared;           /* fork shares the object instead of copying it */
     bool stack;            /* a user program's stack pointer may be here */
-    bool unbacked;        /* no object: the range is only reserved */
-    bool commit;          /* promise every page now: a later fault cannot fail for want of one */
-    bool populate;        /* map every page now, as writes would (reads, where the rights say so) */
+    bool unbacked;         /* no object: the range is only reserved */
+    bool commit;           /* promise every page now: a later fault cannot fail for want of one */
+    bool populate; /* map every page now, as writes would (reads, where the rights say so) */
 };
 
 /* A new, empty space; costs one frame. ENOMEM. */
@@ -105,8 +106,8 @@ result_t space_fork(struct space *parent, struct space **child);
 /* Unmapping in two steps, for operations that replace what is there. reserve may fail (ENOMEM) and
  * changes nothing that can be seen; commit takes over the plan and cannot fail. */
 struct unmap_plan {
-    struct region *first; /* the lowest region that the range touches; NULL: none */
-    struct region *tail;  /* for a hole inside one region */
+    struct region *first;        /* the lowest region that the range touches; NULL: none */
+    struct region *tail;         /* for a hole inside one region */
     struct frame_reserve frames; /* for what must be copied before a part of it is discarded */
 };
 result_t space_unmap_reserve_locked(struct space *space, struct range range,
@@ -116,10 +117,11 @@ void space_unmap_commit_locked(struct space *space, struct range range, struct u
 /* Takes a whole region away. */
 void space_remove_locked(struct space *space, struct region *region) REQUIRES(space->lock);
 
-/* Check level 2: panics when the space's structures are not sound. O(regions). */
-void space_verify_structure(const struct space *space);
+/* Check level 2, after each change: panics when the space's structures are not sound. O(regions), but
+ * large trees are walked only once in as many changes as they have regions. */
+void space_verify_structure(struct space *space);
 
-static inline void space_check(const struct space *space)
+static inline void space_check(struct space *space)
 {
     if (UNLIKELY(check_level >= 2))
         space_verify_structure(space);

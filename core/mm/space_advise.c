@@ -17,10 +17,9 @@ static result_t dontneed(struct space *space, struct range range) REQUIRES(space
     struct region *first = space_first_in(space, range);
     for (struct region *region = first; region; region = region_next_below(region, end)) {
         struct part part = part_of(region, range);
-        if (can_forget(region) &&
-            region->object->ops->reserve_discard(
-                region->object, region_slot(region, part.base),
-                (part.end - part.base) >> PAGE_SHIFT, &reserve) != OK) {
+        if (can_forget(region) && region->object->ops->reserve_discard(
+                                      region->object, region_slot(region, part.base),
+                                      (part.end - part.base) >> PAGE_SHIFT, &reserve) != OK) {
             frame_reserve_end(&reserve);
             return ENOMEM;
         }

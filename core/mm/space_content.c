@@ -20,8 +20,8 @@ static result_t visit_region(struct region *region, uint64_t base, uint64_t end,
         phys_t page;
         uint64_t next = page_floor(base) + PAGE_SIZE;
         uint64_t size_bytes = (next < end ? next : end) - base;
-        result_t result = region->object->ops->page(region->object, region, page_floor(base),
-                                                    visit->use, &page);
+        result_t result =
+            region->object->ops->page(region->object, region, page_floor(base), visit->use, &page);
         if (result != OK)
             return result;
         char *bytes = (char *)machine_phys_to_virt(page) + (base & PAGE_MASK);
@@ -33,8 +33,8 @@ static result_t visit_region(struct region *region, uint64_t base, uint64_t end,
     return OK;
 }
 
-static result_t visit_range(struct space *space, struct range range,
-                            const struct page_visit *visit) REQUIRES(space->lock)
+static result_t visit_range(struct space *space, struct range range, const struct page_visit *visit)
+    REQUIRES(space->lock)
 {
     uint64_t end = range.base + range.size_bytes;
     if (!space_is_backed(space, range))

@@ -27,11 +27,10 @@ static result_t map_part(struct space *space, struct range *part, unsigned prot,
 static result_t map_guard(struct space *space)
 {
     virt_t base;
-    return space_map(space,
-                     &(struct map_args){.size_bytes = PAGE_SIZE,
-                                        .align_bytes = PAGE_SIZE,
-                                        .unbacked = true},
-                     &base);
+    return space_map(
+        space,
+        &(struct map_args){.size_bytes = PAGE_SIZE, .align_bytes = PAGE_SIZE, .unbacked = true},
+        &base);
 }
 
 static result_t build(struct space *space, struct image *image)

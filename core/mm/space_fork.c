@@ -5,8 +5,7 @@
 
 /* The object that the child's region shows: the same one for a shared region, else one copy for all
  * private pieces of the parent's object. */
-static result_t fork_object(struct region *region, struct tlb_gather *gather,
-                            struct object **copy)
+static result_t fork_object(struct region *region, struct tlb_gather *gather, struct object **copy)
 {
     struct object *object = region->object;
     if (region->shared) {
@@ -26,8 +25,7 @@ static result_t fork_object(struct region *region, struct tlb_gather *gather,
     return result;
 }
 
-static result_t fork_region(struct region *region, struct space *child,
-                            struct tlb_gather *gather)
+static result_t fork_region(struct region *region, struct space *child, struct tlb_gather *gather)
 {
     struct object *copy = NULL;
     struct region *twin = region_create(child, region->prot);

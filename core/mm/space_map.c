@@ -58,7 +58,7 @@ static inline struct object *get_object(const struct map_args *args)
 
 /* A region with its object, in no tree yet. NULL: no memory. */
 static inline struct region *make_region(struct space *space, const struct map_args *args,
-                                  struct object **object)
+                                         struct object **object)
 {
     struct region *region = region_create(space, args->prot);
     *object = NULL;

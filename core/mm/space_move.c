@@ -121,8 +121,8 @@ static void move_table(const struct move *move, const struct table_walk *walk,
                        struct tlb_gather *gather)
 {
     entry_t *target = NULL;
-    result_t result = page_directory_reserve_upper(
-        &move->space->directory, target_of(move, walk->table_base), &target);
+    result_t result = page_directory_reserve_upper(&move->space->directory,
+                                                   target_of(move, walk->table_base), &target);
     ASSERT(result == OK); /* the tables have been made */
     gather_table(walk, gather);
     *target = *walk->upper;
@@ -188,8 +188,7 @@ static void move_regions(const struct move *move, bool whole)
         uint64_t size_bytes = region_size_bytes(region);
         uint64_t base = target_of(move, region->node.base);
         region_tree_remove(tree, &region->node);
-        result_t result =
-            region_tree_place_specifically(tree, &region->node, base, size_bytes);
+        result_t result = region_tree_place_specifically(tree, &region->node, base, size_bytes);
         ASSERT(result == OK); /* the holder has kept the place free */
         region_update_phase(region);
         if (region->object && !whole)

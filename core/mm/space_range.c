@@ -81,8 +81,7 @@ static void cut_out(struct space *space, struct region *region, struct part part
 }
 
 __attribute__((always_inline)) static inline void
-unmap_commit(struct space *space, struct range range, struct unmap_plan *plan)
-    REQUIRES(space->lock)
+unmap_commit(struct space *space, struct range range, struct unmap_plan *plan) REQUIRES(space->lock)
 {
     uint64_t end = range.base + range.size_bytes;
     struct tlb_gather gather;
@@ -150,8 +149,8 @@ static bool is_mapped(struct space *space, struct range range) REQUIRES(space->l
 {
     uint64_t end = range.base + range.size_bytes;
     uint64_t covered = range.base;
-    for (struct region *region = space_first_in(space, range); region && region->node.base <= covered;
-         region = region_next_below(region, end))
+    for (struct region *region = space_first_in(space, range);
+         region && region->node.base <= covered; region = region_next_below(region, end))
         covered = region->node.end;
     return covered >= end;
 }

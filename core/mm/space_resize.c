@@ -42,8 +42,8 @@ result_t space_resize(struct space *space, struct range range, uint64_t size_byt
     if (size_bytes == 0 || !is_page_aligned(size_bytes))
         return EINVAL;
     if (size_bytes < range.size_bytes)
-        return space_unmap(
-            space, (struct range){range.base + size_bytes, range.size_bytes - size_bytes});
+        return space_unmap(space,
+                           (struct range){range.base + size_bytes, range.size_bytes - size_bytes});
     if (size_bytes == range.size_bytes)
         return OK;
 
