@@ -239,6 +239,9 @@ static void audit_frame(struct audit *audit, const struct frame *frame)
     case FRAME_NODE:
     case FRAME_HEAP:
         expected = frame->references;
+        if (expected == 0)
+            audit_fail(audit, "frame 0x%lx (%s) has no references but is not free",
+                       frame_address(frame), frame_kind_name(frame->kind));
         break;
     case FRAME_NO_RAM:
     case FRAME_RESERVED:
