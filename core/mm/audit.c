@@ -228,6 +228,7 @@ static void audit_heap(struct audit *audit)
 static void audit_frame(struct audit *audit, const struct frame *frame)
 {
     uint32_t expected = 0;
+    bool is_counted = false; /* its uses are */
     switch ((enum frame_kind)frame->kind) {
     case FRAME_FREE:
         if (!frames_is_free((uint64_t)(frame - frames.entries)))
@@ -239,9 +240,7 @@ static void audit_frame(struct audit *audit, const struct frame *frame)
     case FRAME_NODE:
     case FRAME_HEAP:
         expected = frame->references;
-        if (expected == 0)
-            audit_fail(audit, "frame 0x%lx (%s) has no references but is not free",
-                       frame_address(frame), frame_kind_name(frame->kind));
+        is_counted = true;
         break;
     case FRAME_NO_RAM:
     case FRAME_RESERVED:
@@ -255,6 +254,9 @@ static void audit_frame(struct audit *audit, const struct frame *frame)
     if (frame->audit != expected)
         audit_fail(audit, "frame 0x%lx (%s) has %u references and %u uses that can be found",
                    frame_address(frame), frame_kind_name(frame->kind), expected, frame->audit);
+    if (is_counted && expected == 0)
+        audit_fail(audit, "frame 0x%lx (%s) has no references but is not free",
+                   frame_address(frame), frame_kind_name(frame->kind));
     if (frame->kind != FRAME_FREE && frames_is_free((uint64_t)(frame - frames.entries)))
         audit_fail(audit, "frame 0x%lx (%s) is in use and in the free list", frame_address(frame),
                    frame_kind_name(frame->kind));
