@@ -198,7 +198,7 @@ __attribute__((noinline)) static struct leaf *own_page_and_leaf(struct anonymous
         return NULL;
     leaf = make_own_leaf(anonymous, region, slot, NULL);
     if (leaf) {
-        slot_table_put(&anonymous->table, leaf, slot, page);
+        slot_table_put(&anonymous->table, leaf_frame(leaf), &leaf->slots[slot % LEAF_SLOTS], page);
         *event = data == 0 ? COUNTER_FAULT_ANON : COUNTER_FAULT_COW_COPY;
     } else if (data != 0 || anonymous->committed) {
         frames_return_promised(page);
@@ -215,19 +215,22 @@ own_page(struct anonymous *anonymous, struct region *region, uint64_t slot, enum
     REQUIRES(anonymous->object.lock)
 {
     struct leaf *leaf = slot_table_leaf(&anonymous->table, slot);
-    if (UNLIKELY(!leaf || leaf_is_shared(leaf)))
+    if (UNLIKELY(!leaf))
+        return own_page_and_leaf(anonymous, region, slot, event);
+    struct frame *holder = leaf_frame(leaf);
+    if (UNLIKELY(frame_is_shared(holder)))
         return own_page_and_leaf(anonymous, region, slot, event);
 
-    uint64_t data = leaf->slots[slot % LEAF_SLOTS];
-    if (data != 0 && !frame_is_shared(slot_frame(data))) {
+    uint64_t *data = &leaf->slots[slot % LEAF_SLOTS];
+    if (*data != 0 && !frame_is_shared(slot_frame(*data))) {
         *event = COUNTER_FAULT_RESIDENT;
         return leaf;
     }
     phys_t page;
-    if (new_page(anonymous, data, &page) != OK)
+    *event = *data == 0 ? COUNTER_FAULT_ANON : COUNTER_FAULT_COW_COPY;
+    if (UNLIKELY(new_page(anonymous, *data, &page) != OK))
         return NULL;
-    slot_table_put(&anonymous->table, leaf, slot, page);
-    *event = data == 0 ? COUNTER_FAULT_ANON : COUNTER_FAULT_COW_COPY;
+    slot_table_put(&anonymous->table, holder, data, page);
     return leaf;
 }
 

@@ -115,8 +115,8 @@ static result_t new_kernel_table(phys_t *table)
 static result_t reserve_dynamic_range(entry_t *root)
 {
     uint64_t span = machine_level_size(machine_levels);
-    for (uint64_t at = KERNEL_RANGE_LOW; at < KERNEL_RANGE_HIGH; at += span) {
-        entry_t *entry = &root[machine_table_index(at, machine_levels)];
+    for (uint64_t done = 0; done < KERNEL_RANGE_HIGH - KERNEL_RANGE_LOW; done += span) {
+        entry_t *entry = &root[machine_table_index(KERNEL_RANGE_LOW + done, machine_levels)];
         phys_t table;
         if (entry_is_present(*entry))
             continue;

@@ -182,8 +182,12 @@ void page_directory_prune(struct page_directory *directory, uint64_t address)
 void page_directory_settle(struct table_place *place)
 {
     entry_t *entries = table_at(entry_phys(*place->upper));
-    for (unsigned i = 0; i < MACHINE_TABLE_ENTRIES; i++)
+    for (unsigned i = 0; i < MACHINE_TABLE_ENTRIES; i += 4) {
         entries[i] = entry_without_write(entries[i]);
+        entries[i + 1] = entry_without_write(entries[i + 1]);
+        entries[i + 2] = entry_without_write(entries[i + 2]);
+        entries[i + 3] = entry_without_write(entries[i + 3]);
+    }
     *place->upper = entry_with_write(*place->upper);
 }
 

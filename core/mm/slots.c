@@ -199,13 +199,20 @@ bool leaf_is_exclusive(const struct leaf *leaf)
     return true;
 }
 
+static inline void copy_slot(uint64_t *to, uint64_t slot)
+{
+    *to = slot;
+    if (slot != 0)
+        __atomic_fetch_add(&slot_frame(slot)->references, 1, __ATOMIC_RELAXED);
+}
+
 static void leaf_copy(struct leaf *to, const struct leaf *from)
 {
-    for (unsigned i = 0; i < LEAF_SLOTS; i++) {
-        uint64_t slot = from->slots[i];
-        to->slots[i] = slot;
-        if (slot != 0)
-            __atomic_fetch_add(&slot_frame(slot)->references, 1, __ATOMIC_RELAXED);
+    for (unsigned i = 0; i < LEAF_SLOTS; i += 4) {
+        copy_slot(&to->slots[i], from->slots[i]);
+        copy_slot(&to->slots[i + 1], from->slots[i + 1]);
+        copy_slot(&to->slots[i + 2], from->slots[i + 2]);
+        copy_slot(&to->slots[i + 3], from->slots[i + 3]);
     }
     leaf_frame(to)->live = leaf_frame(from)->live;
 }
@@ -268,12 +275,6 @@ result_t slot_table_own_leaf(struct slot_table *table, uint64_t slot, struct fra
     *leaf = new;
     *before = old;
     return OK;
-}
-
-void slot_page_put(uint64_t slot)
-{
-    if (__atomic_fetch_sub(&slot_frame(slot)->references, 1, __ATOMIC_ACQ_REL) == 1)
-        frames_give(slot_phys(slot));
 }
 
 /* --- whole tables ---------------------------------------------------------------------------------------------- */

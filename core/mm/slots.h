@@ -74,11 +74,6 @@ static inline struct frame *leaf_frame(const struct leaf *leaf)
     return frame_of_virt(leaf);
 }
 
-static inline bool leaf_is_shared(const struct leaf *leaf)
-{
-    return __atomic_load_n(&leaf_frame(leaf)->references, __ATOMIC_ACQUIRE) > 1;
-}
-
 static inline phys_t slot_phys(uint64_t slot)
 {
     return phys(slot & ~(uint64_t)SLOT_PRESENT);
@@ -89,9 +84,15 @@ static inline struct frame *slot_frame(uint64_t slot)
     return &frames.entries[slot >> PAGE_SHIFT];
 }
 
+/* Of a page: held by several leaves; of a leaf: held by several objects. */
 static inline bool frame_is_shared(const struct frame *frame)
 {
     return __atomic_load_n(&frame->references, __ATOMIC_ACQUIRE) > 1;
+}
+
+static inline bool leaf_is_shared(const struct leaf *leaf)
+{
+    return frame_is_shared(leaf_frame(leaf));
 }
 
 /* Is every page of the leaf this table's alone? O(slots). */
@@ -103,21 +104,25 @@ bool leaf_is_exclusive(const struct leaf *leaf);
 result_t slot_table_own_leaf(struct slot_table *table, uint64_t slot, struct frame_reserve *reserve,
                              struct leaf **leaf, struct leaf **before);
 /* Takes a reference from a page; frees it with the last. */
-void slot_page_put(uint64_t slot);
+static inline void slot_page_put(uint64_t slot)
+{
+    if (__atomic_fetch_sub(&slot_frame(slot)->references, 1, __ATOMIC_ACQ_REL) == 1)
+        frames_give(slot_phys(slot));
+}
 
 /* Puts a page into an empty or present slot of an owned leaf; the previous page loses one reference
- * and is freed with its last. */
-static inline void slot_table_put(struct slot_table *table, struct leaf *leaf, uint64_t slot,
+ * and is freed with its last. `holder` is the leaf's frame. */
+static inline void slot_table_put(struct slot_table *table, struct frame *holder, uint64_t *slot,
                                   phys_t page)
 {
-    uint64_t old = leaf->slots[slot % LEAF_SLOTS];
-    leaf->slots[slot % LEAF_SLOTS] = page.value | SLOT_PRESENT;
-    if (old != 0) {
+    uint64_t old = *slot;
+    *slot = page.value | SLOT_PRESENT;
+    if (LIKELY(old == 0)) {
+        holder->live++;
+        table->resident++;
+    } else {
         slot_page_put(old);
-        return;
     }
-    leaf_frame(leaf)->live++;
-    table->resident++;
 }
 
 /* Makes `copy` (uninitialised) share all leaves. ENOMEM: nothing changed. O(leaves). */

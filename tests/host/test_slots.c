@@ -27,7 +27,7 @@ static phys_t put(struct slot_table *table, uint64_t slot)
     struct leaf *before;
     struct leaf *leaf = own(table, slot, &before);
     assert_int_equal(frames_take(FRAME_DATA, &page), OK);
-    slot_table_put(table, leaf, slot, page);
+    slot_table_put(table, leaf_frame(leaf), &leaf->slots[slot % LEAF_SLOTS], page);
     return page;
 }
 
