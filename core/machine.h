@@ -77,6 +77,11 @@ void machine_init_early(const struct boot_info *boot);
 /* Opens the console as `serial=` says ("auto", "off", "ttyS0,115200", ...; terminated; it must already
  * have been checked). False when no port was found; then output is only kept in memory. */
 bool machine_console_init(const char *serial, const struct boot_info *boot);
+/* Before any page table is made: how many levels they will have, 4, 5, or 0 for as many as the loader's.
+ * NULL, or, with nothing changed, why this machine cannot and what to do. */
+const char *machine_choose_levels(const struct boot_info *boot, unsigned levels);
+/* Leaves the loader's page tables for the core's first ones. ENOMEM with a log line. */
+result_t machine_load_first_root(phys_t root, const struct machine_services *services);
 /* With the core's own tables loaded: interrupt controller, clock, timer. ENOTSUP with a log line when
  * something essential is missing. */
 result_t machine_init(const struct boot_info *boot, const struct machine_services *services);

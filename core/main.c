@@ -1,6 +1,7 @@
 /* The table of contents: how a run of PageLab goes from the core's first C function to its end. */
 #include "core/boot_info.h"
 #include "core/check.h"
+#include "core/fmt.h"
 #include "core/log.h"
 #include "core/machine.h"
 #include "core/main.h"
@@ -71,8 +72,18 @@ static void log_lines(struct text text, bool as_error)
     machine_end(how_to_exit(), report_run_end());
 }
 
+/* What the machine cannot do ends the run later, when there is somebody to tell it. */
+static void choose_levels(const struct boot_info *boot)
+{
+    const char *problem = machine_choose_levels(boot, params.paging);
+    if (problem != NULL && params_error.text[0] == '\0')
+        fmt_print(params_error.text, sizeof(params_error.text), "paging=%u is not possible: %s",
+                  params.paging, problem);
+}
+
 static void start_machine(const struct boot_info *boot)
 {
+    choose_levels(boot);
     if (mm_init(boot) != OK)
         panic("the virtual-memory core cannot start");
     if (machine_init(boot, mm_machine_services()) != OK)

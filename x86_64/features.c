@@ -107,6 +107,17 @@ static void enable_no_execute(void)
         msr_write(MSR_MISC_ENABLE, value & ~MISC_ENABLE_XD_DISABLE);
 }
 
+unsigned features_levels(void)
+{
+    return (cr4_read() & CR4_LA57) != 0 ? 5 : 4;
+}
+
+struct control_state features_with_levels(struct control_state state, unsigned levels)
+{
+    state.cr4 = levels == 5 ? state.cr4 | CR4_LA57 : state.cr4 & ~CR4_LA57;
+    return state;
+}
+
 void features_detect(void)
 {
     enable_no_execute();
@@ -114,7 +125,7 @@ void features_detect(void)
         present[i] = detect(&places[i]);
     features_smap = present[FEATURE_SMAP];
     features_no_execute = present[FEATURE_NX];
-    machine_levels = (cr4_read() & CR4_LA57) != 0 ? 5 : 4;
+    machine_levels = features_levels();
 }
 
 void features_apply(void)

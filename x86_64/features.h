@@ -46,6 +46,9 @@ void features_detect(void);
 /* Puts this CPU into the state that the core wants; %gs and the descriptor tables are not in it. */
 void features_apply(void);
 struct control_state features_state(void);
+/* How many levels the page tables have that this CPU uses now; machine_levels is what it will be. */
+unsigned features_levels(void);
+struct control_state features_with_levels(struct control_state state, unsigned levels);
 bool features_have(enum feature feature);
 /* Writes the names of those present, separated by blanks; terminated, cut if need be. */
 void features_list(char *text, size_t size_bytes);

@@ -64,7 +64,7 @@ entry_t paging_lookup(uint64_t address)
     entry_t entry = entry_table(machine_root(), ENTRY_WRITE | ENTRY_USER);
     entry_t rights = ENTRY_WRITE | ENTRY_USER;
     entry_t no_exec = 0;
-    for (unsigned level = machine_levels; level >= 1; level--) {
+    for (unsigned level = features_levels(); level >= 1; level--) {
         const entry_t *table = machine_phys_to_virt(entry_phys(entry));
         entry = table[machine_table_index(address, level)];
         if (!entry_is_present(entry))
@@ -98,22 +98,47 @@ bool paging_read(uint64_t address, void *to, size_t size_bytes)
     return true;
 }
 
+/* --- in the loader's tables ------------------------------------------------------------------- */
+
 /* Where nothing of the loader is: the first address that the core will give to devices. */
 #define EARLY_ADDRESS 0xffffc00000000000ull
+/* One page high and one low, with five levels at most, whose root is there. */
+#define EARLY_TABLES 8
+
+/* The entry of an address where nothing is mapped, with the tables above it; NULL otherwise. */
+static entry_t *early_entry(const struct boot_info *boot, uint64_t address)
+{
+    static entry_t tables[EARLY_TABLES][MACHINE_TABLE_ENTRIES] __attribute__((aligned(4096)));
+    static unsigned used;
+    uint64_t image = boot->core_image.start - BOOT_CORE_BASE;
+    entry_t *table = machine_phys_to_virt(machine_root());
+    for (unsigned level = features_levels(); level > 1; level--) {
+        entry_t *entry = &table[machine_table_index(address, level)];
+        if (entry_is_page(*entry, level) || (!entry_is_present(*entry) && used == EARLY_TABLES))
+            return NULL;
+        if (!entry_is_present(*entry))
+            *entry = entry_table(phys((uint64_t)tables[used++] + image), ENTRY_TABLE_BITS);
+        table = machine_phys_to_virt(entry_phys(*entry));
+    }
+    entry_t *entry = &table[machine_table_index(address, 1)];
+    return entry_is_present(*entry) ? NULL : entry;
+}
 
 volatile void *paging_map_early(const struct boot_info *boot, phys_t page)
 {
-    static entry_t tables[4][MACHINE_TABLE_ENTRIES] __attribute__((aligned(4096)));
-    uint64_t image = boot->core_image.start - BOOT_CORE_BASE;
-    entry_t *table = machine_phys_to_virt(machine_root());
-    for (unsigned level = machine_levels; level > 1; level--) {
-        entry_t *entry = &table[machine_table_index(EARLY_ADDRESS, level)];
-        if (entry_is_present(*entry))
-            return NULL;
-        table = tables[level - 2];
-        *entry = entry_table(phys((uint64_t)table + image), ENTRY_TABLE_BITS);
-    }
+    entry_t *entry = early_entry(boot, EARLY_ADDRESS);
+    if (entry == NULL)
+        return NULL;
     entry_t bits = ENTRY_WRITE | ENTRY_UNCACHED | (features_no_execute ? ENTRY_NO_EXEC : 0);
-    table[machine_table_index(EARLY_ADDRESS, 1)] = entry_page(page, bits, 1);
+    *entry = entry_page(page, bits, 1);
     return (volatile void *)EARLY_ADDRESS;
+}
+
+bool paging_map_identity(const struct boot_info *boot, phys_t page)
+{
+    entry_t *entry = early_entry(boot, page.value);
+    if (entry == NULL)
+        return false;
+    *entry = entry_page(page, 0, 1);
+    return true;
 }

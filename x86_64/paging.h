@@ -17,5 +17,7 @@ bool paging_read(uint64_t address, void *to, size_t size_bytes);
 /* Before the core has page tables of its own: one page of device memory, uncached, in the loader's.
  * It is gone with them. NULL when it cannot be. Once. */
 volatile void *paging_map_early(const struct boot_info *boot, phys_t page);
+/* In the same way one page of memory one to one, executable. False when it cannot be. */
+bool paging_map_identity(const struct boot_info *boot, phys_t page);
 
 #endif

@@ -20,43 +20,15 @@
 #include "x86_64/features.h"
 #include "x86_64/instructions.h"
 #include "x86_64/timer.h"
+#include "x86_64/trampoline.h"
 
 #define INIT_WAIT_US 10000
 #define STARTUP_WAIT_US 1000 /* before the start-up interrupt is repeated */
 #define ONLINE_WAIT_US 2000000
 #define STOP_WAIT_US 100000
-#define TRAMPOLINE_MAX 0x100000ull
-
-/* Values of `expected` that are no id. */
-#define SMP_NOBODY 0xffffffffu
-#define SMP_CLAIMED 0xfffffffeu
-
-#define CR0_CACHE_OFF (3ull << 29)
-
-/* The end of trampoline.asm. */
-struct trampoline_data {
-    uint64_t gdt[4];
-    uint16_t gdt_limit;
-    uint32_t gdt_base;
-    uint32_t protected_entry;
-    uint16_t protected_selector;
-    uint32_t long_entry;
-    uint16_t long_selector;
-    uint8_t padding[6];
-    uint32_t expected;
-    uint32_t cr4, efer, cr0;
-    uint64_t cr3;
-    uint64_t stack;
-    uint64_t entry;
-    uint64_t index;
-} __attribute__((packed, aligned(8)));
-
-extern const char trampoline_start[], trampoline_data[], trampoline_end[];
-
-_Static_assert(offsetof(struct trampoline_data, expected) == 56, "trampoline.asm");
 
 static struct {
-    uint64_t trampoline; /* physical; 0: none */
+    const struct boot_info *boot;
     const struct machine_services *services;
     struct trampoline_data *data; /* in the page, by the direct map */
     phys_t root;                  /* what a new CPU loads in the end */
@@ -96,7 +68,7 @@ static void find_others(void)
 
 void smp_init(const struct boot_info *boot, const struct machine_services *services)
 {
-    smp.trampoline = boot->trampoline;
+    smp.boot = boot;
     smp.services = services;
     find_others();
 }
@@ -174,36 +146,23 @@ static void write_off_stacks(unsigned index)
 
 static void prepare_page(phys_t root)
 {
-    char *page = machine_phys_to_virt(phys(smp.trampoline));
-    size_t data_offset = (size_t)(trampoline_data - trampoline_start);
-    uint32_t base = (uint32_t)smp.trampoline;
     struct control_state state = features_state();
-
-    memcpy(page, trampoline_start, (size_t)(trampoline_end - trampoline_start));
-    smp.data = (struct trampoline_data *)(page + data_offset);
-    smp.data->gdt_base += base;
-    smp.data->protected_entry += base;
-    smp.data->long_entry += base;
-    /* What changes only with paging off, or must be there before it is on; cpu_main() sets the rest. */
-    smp.data->cr4 = (uint32_t)(state.cr4 & (1u << 5 | 1u << 12)); /* PAE, LA57 */
-    smp.data->efer = (uint32_t)(state.efer & ~(1ull << 10));      /* LMA is not for us to set */
-    smp.data->cr0 = (uint32_t)(state.cr0 & ~CR0_CACHE_OFF);
-    smp.data->cr3 = root.value;
+    smp.data = trampoline_prepare(smp.boot->trampoline, &state, root);
     smp.data->entry = (uint64_t)cpu_main;
-    __atomic_store_n(&smp.data->expected, SMP_NOBODY, __ATOMIC_RELEASE);
 }
 
 /* Takes the invitation back; false when it has been taken up. */
 static bool withdraw(uint32_t id)
 {
-    return __atomic_compare_exchange_n(&smp.data->expected, &id, SMP_NOBODY, false,
+    return __atomic_compare_exchange_n(&smp.data->expected, &id, TRAMPOLINE_NOBODY, false,
                                        __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
 }
 
 /* Invites the CPU and waits; true when it is online. */
 static bool invite(uint32_t id)
 {
-    uint32_t startup = APIC_DELIVER_STARTUP | APIC_LEVEL_ASSERT | (uint32_t)(smp.trampoline >> 12);
+    uint32_t startup = APIC_DELIVER_STARTUP | APIC_LEVEL_ASSERT |
+                       (uint32_t)(smp.boot->trampoline >> PAGE_SHIFT);
     __atomic_store_n(&smp.online, 0, __ATOMIC_RELAXED);
     __atomic_store_n(&smp.data->expected, id, __ATOMIC_RELEASE);
     apic_send(id, startup);
@@ -303,11 +262,11 @@ void machine_start_cpus(unsigned limit)
         limit = CPU_MAX;
     if (smp.other_count == 0 || limit <= 1)
         return;
-    if (smp.trampoline == 0 || smp.trampoline >= TRAMPOLINE_MAX) {
+    if (!trampoline_is_usable(smp.boot)) {
         log_error("firmware left no page below 1 MiB: only one CPU is used");
         return;
     }
-    const struct identity_range page = {phys(smp.trampoline), PAGE_SIZE};
+    const struct identity_range page = {phys(smp.boot->trampoline), PAGE_SIZE};
     phys_t root = smp.services->identity_root_create(&page, 1);
     if (root.value == PHYS_NONE.value || root.value > UINT32_MAX) {
         log_error("no memory below 4 GiB for starting CPUs: only one CPU is used");

@@ -173,12 +173,14 @@ static result_t apply_check(struct boot_params *params, struct text value)
     return OK;
 }
 
-/* Asking for what this version does anyway is no error. */
 static result_t apply_paging(struct boot_params *params, struct text value)
 {
-    (void)params;
+    static const unsigned levels[] = {0, 4, 5};
     int index = index_in("auto 4 5", value);
-    return index < 0 ? EINVAL : index == 2 ? ENOTSUP : OK;
+    if (index < 0)
+        return EINVAL;
+    params->paging = levels[index];
+    return OK;
 }
 
 static result_t apply_samples(struct boot_params *params, struct text value)
@@ -237,7 +239,7 @@ static const struct parameter parameters[] = {
      apply_serial},
     {"screen", "off (auto arrives with a later version)", apply_screen},
     {"check", "each, off, debug or deep", apply_check},
-    {"paging", "auto or 4 (5 arrives with a later version)", apply_paging},
+    {"paging", "auto, 4 or 5", apply_paging},
     {"samples", "off or on", apply_samples},
     {"hist", "off or on", apply_hist},
     {"phases", "off (on arrives with a later version)", apply_phases},

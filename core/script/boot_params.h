@@ -37,6 +37,7 @@ struct boot_params {
     char serial[48]; /* terminated, checked; "auto" by default */
     bool screen_off;
     enum check_mode check;
+    unsigned paging; /* levels: 4, 5; 0: as firmware has them */
     bool samples;
     bool hist;
     enum on_exit on_exit;

@@ -106,6 +106,7 @@ const struct boot_info *sim_start(const struct sim_config *config)
     }
     machine.cpu_present = config->cpu_count ? config->cpu_count : CPUS_DEFAULT;
     machine.exact = config->exact;
+    machine_levels = config->levels ? config->levels : 4;
     machine.start_nanoseconds = nanoseconds();
     machine.states = calloc(machine.cpu_present, sizeof(*machine.states));
     if (machine.states == NULL || machine.cpu_present > CPU_MAX) {
@@ -134,6 +135,21 @@ bool machine_console_init(const char *serial, const struct boot_info *boot)
     (void)serial;
     (void)boot;
     return true;
+}
+
+const char *machine_choose_levels(const struct boot_info *boot, unsigned levels)
+{
+    (void)boot;
+    if (levels != 0)
+        machine_levels = levels;
+    return NULL;
+}
+
+result_t machine_load_first_root(phys_t root, const struct machine_services *services)
+{
+    (void)services;
+    machine_load_root(root);
+    return OK;
 }
 
 result_t machine_init(const struct boot_info *boot, const struct machine_services *services)
@@ -368,7 +384,7 @@ static const struct feature {
     {"x2apic", false},  {"tsc_deadline", false}, {"rdrand", true},   {"hypervisor", true},
     {"pcid", false},    {"fsgsbase", false},     {"smep", true},     {"erms", false},
     {"invpcid", false}, {"rdseed", false},       {"smap", true},     {"umip", false},
-    {"pku", false},     {"la57", false},         {"nx", true},       {"1g", true},
+    {"pku", false},     {"la57", true},         {"nx", true},       {"1g", true},
     {"rdtscp", false},  {"invariant_tsc", true}, {"invlpgb", false},
 };
 
