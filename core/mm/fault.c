@@ -26,10 +26,8 @@ enum fault_outcome space_fault(uint64_t address, unsigned access)
         return denied(cpu, FAULT_SEGV);
 
     struct region *region = region_of_node(region_tree_find(&space->tree, address));
-    if (UNLIKELY(!region || !region->object || region->going))
-        return denied(cpu, FAULT_SEGV);
-    if (UNLIKELY((region->prot & right_needed[access & 3]) == 0))
-        return denied(cpu, FAULT_PROT);
+    if (UNLIKELY(!region || (region->usable & right_needed[access & 3]) == 0))
+        return denied(cpu, region && region->object && !region->going ? FAULT_PROT : FAULT_SEGV);
 
     struct fault_result result =
         region->object->ops->fault(region->object, region, address & ~PAGE_MASK, access);

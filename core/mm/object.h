@@ -141,6 +141,7 @@ static inline void object_attach(struct object *object, struct region *region)
 static inline void region_show(struct region *region, struct object *object, uint64_t first_slot)
 {
     region->object = object;
+    region->usable = region->prot;
     region->first_slot = first_slot;
     region_update_phase(region);
     object_attach(object, region);

@@ -30,6 +30,7 @@ struct region {
     uint8_t prot;        /* enum prot, or-ed */
     bool shared;         /* fork shares the object */
     bool stack;          /* a user program's stack pointer may be here */
+    uint8_t usable;      /* the rights that faults may use: none without an object or when going */
     bool going;          /* being removed: a fault on it is segv */
     bool in_phase;       /* slot and address are equal modulo 512: a leaf and a table coincide */
 };
@@ -40,7 +41,15 @@ static inline void region_set_prot(struct region *region, unsigned prot)
     bits |= (prot & PROT_WRITE) != 0 ? ENTRY_WRITE : 0;
     bits |= (prot & PROT_EXEC) != 0 ? 0 : ENTRY_NO_EXEC;
     region->prot = (uint8_t)prot;
+    region->usable = region->object ? (uint8_t)prot : PROT_NONE;
     region->entry_bits = bits;
+}
+
+/* The region is about to lose its entries: a fault on it is segv from here on. */
+static inline void region_set_going(struct region *region)
+{
+    region->going = true;
+    region->usable = PROT_NONE;
 }
 
 /* An unplaced region without an object. NULL: no memory. */

@@ -88,7 +88,8 @@ unmap_commit(struct space *space, struct range range, struct unmap_plan *plan) R
     tlb_gather_init(&gather);
     for (struct region *region = plan->first; region; region = region_next_below(region, end)) {
         struct part part = part_of(region, range);
-        region->going = part.whole;
+        if (part.whole)
+            region_set_going(region);
         if (region->object)
             page_directory_unmap(&space->directory, part.base, part.end, &gather);
     }
