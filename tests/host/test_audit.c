@@ -89,7 +89,7 @@ static void test_a_leaked_frame(void **state)
 {
     (void)state;
     struct audit_report report;
-    unsigned long long address;
+    unsigned long long address = 0;
     mm_debug_leak_frame();
     expect_finding("uses that can be found", "(data)");
     assert_false(mm_audit(&report));

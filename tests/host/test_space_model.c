@@ -238,26 +238,48 @@ static bool is_same_region(const struct page *left, const struct page *right)
            left->mapping == right->mapping;
 }
 
-/* Neighbouring reservations with equal rights become one region when protect looks at them: those that
- * meet inside the range, or at the ends of the regions that reach out of it. */
-static void merge_unbacked(struct model_space *at, struct pages pages)
+static uint64_t region_first(const struct model_space *at, uint64_t page)
 {
-    struct page *page = at->pages;
-    uint64_t first = pages.first;
-    uint64_t last = pages.first + pages.count - 1;
-    while (first > 0 && is_same_region(&page[first - 1], &page[first]))
-        first--;
-    while (last + 1 < WINDOW_PAGES && is_same_region(&page[last], &page[last + 1]))
-        last++;
-    for (uint64_t i = first ? first : 1; i <= last + 1 && i < WINDOW_PAGES; i++) {
-        uint32_t old = page[i].mapping;
-        if (page[i - 1].state != PAGE_UNBACKED || page[i].state != PAGE_UNBACKED ||
-            page[i - 1].prot != page[i].prot)
+    while (page > 0 && is_same_region(&at->pages[page - 1], &at->pages[page]))
+        page--;
+    return page;
+}
+
+static uint64_t region_end(const struct model_space *at, uint64_t page)
+{
+    page++;
+    while (page < WINDOW_PAGES && is_same_region(&at->pages[page - 1], &at->pages[page]))
+        page++;
+    return page;
+}
+
+/* Where the region in front of those that protect is to change begins, what is split off included. */
+static uint64_t region_before(const struct model_space *at, uint64_t page, unsigned prot)
+{
+    if (at->pages[page].prot == prot)
+        page = region_first(at, page); /* not split */
+    if (page > 0 && at->pages[page - 1].state != PAGE_FREE)
+        page = region_first(at, page - 1);
+    return page;
+}
+
+/* Neighbouring reservations with equal rights become one region when protect passes them: from `first`
+ * on, each swallows what follows as long as it can. */
+static void merge_unbacked(struct model_space *at, uint64_t first, uint64_t range_end)
+{
+    while (first < range_end) {
+        uint64_t end = region_end(at, first);
+        const struct page *left = &at->pages[first];
+        const struct page *right = &at->pages[end];
+        if (end == WINDOW_PAGES || left->state != PAGE_UNBACKED || right->state != PAGE_UNBACKED ||
+            left->prot != right->prot) {
+            first = end;
             continue;
-        for (uint64_t j = i; j < WINDOW_PAGES && page[j].state == PAGE_UNBACKED &&
-                             page[j].mapping == old && page[j].prot == page[i - 1].prot;
-             j++)
-            page[j].mapping = page[i - 1].mapping;
+        }
+        uint64_t merged_end = region_end(at, end);
+        model.mappings++;
+        for (uint64_t page = first; page < merged_end; page++)
+            at->pages[page].mapping = model.mappings;
     }
 }
 
@@ -271,9 +293,10 @@ static void do_protect(struct model_space *at)
     assert_int_equal(space_protect(at->space, range_of(pages), prot), mapped ? OK : ENOENT);
     if (!mapped)
         return;
+    uint64_t before = region_before(at, pages.first, prot);
     for (uint64_t i = 0; i < pages.count; i++)
         at->pages[pages.first + i].prot = (uint8_t)prot;
-    merge_unbacked(at, pages);
+    merge_unbacked(at, before, pages.first + pages.count);
 }
 
 static void do_fork(struct model_space *at)
