@@ -88,9 +88,10 @@ unmap_commit(struct space *space, struct range range, struct unmap_plan *plan) R
     tlb_gather_init(&gather);
     for (struct region *region = plan->first; region; region = region_next_below(region, end)) {
         struct part part = part_of(region, range);
+        bool can_have_entries = region->usable != PROT_NONE;
         if (part.whole)
             region_set_going(region);
-        if (region->object)
+        if (can_have_entries)
             page_directory_unmap(&space->directory, part.base, part.end, &gather);
     }
     tlb_gather_flush(&gather, space);
