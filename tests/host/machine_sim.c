@@ -106,7 +106,6 @@ const struct boot_info *sim_start(const struct sim_config *config)
     }
     machine.cpu_present = config->cpu_count ? config->cpu_count : CPUS_DEFAULT;
     machine.exact = config->exact;
-    machine_levels = config->levels ? config->levels : 4;
     machine.start_nanoseconds = nanoseconds();
     machine.states = calloc(machine.cpu_present, sizeof(*machine.states));
     if (machine.states == NULL || machine.cpu_present > CPU_MAX) {

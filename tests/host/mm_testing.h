@@ -33,12 +33,20 @@ static inline unsigned test_rounds(void)
     return given ? (unsigned)strtoul(given, NULL, 0) : 1;
 }
 
+/* Levels of page tables; PAGELAB_LEVELS=5 runs a test with five. */
+static inline unsigned test_levels(void)
+{
+    const char *given = getenv("PAGELAB_LEVELS");
+    return given ? (unsigned)strtoul(given, NULL, 0) : 0;
+}
+
 /* A machine with core/mm running, as core/main.c starts it. Once a process. */
 static inline void start_mm(const struct sim_config *config)
 {
     const struct boot_info *boot = sim_start(config);
     panic_exit = EXIT_QEMU;
     machine_init_early(boot);
+    assert_null(machine_choose_levels(boot, test_levels()));
     assert_int_equal(mm_init(boot), OK);
     assert_int_equal(machine_init(boot, mm_machine_services()), OK);
     machine_start_cpus(CPU_MAX);
