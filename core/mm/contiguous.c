@@ -28,6 +28,11 @@ result_t contiguous_create(uint64_t page_count, uint64_t align_bytes, phys_t bel
     return OK;
 }
 
+phys_t contiguous_first(struct object *object)
+{
+    return linear_of(object)->first;
+}
+
 static void contiguous_release(struct object *object)
 {
     struct linear *linear = linear_of(object);

@@ -10,4 +10,7 @@
 result_t contiguous_create(uint64_t page_count, uint64_t align_bytes, phys_t below,
                            struct object **object);
 
+/* The first frame of an object that contiguous_create() has made. */
+phys_t contiguous_first(struct object *object);
+
 #endif

@@ -164,22 +164,28 @@ static inline void frame_batch_init(struct frame_batch *batch)
 
 void frame_batch_flush_word(struct frame_batch *batch);
 
-/* The frame's last reference is gone. */
-static inline void frame_batch_add(struct frame_batch *batch, struct frame *frame)
+/* Adds a frame whose content is nobody's business. */
+static inline void frame_batch_put(struct frame_batch *batch, struct frame *frame)
 {
     uint64_t number = (uint64_t)(frame - frames.entries);
     frame->kind = FRAME_FREE;
     frame->references = 0;
     batch->committed_count += frame->flags; /* FRAME_COMMITTED is 1 */
     frame->flags = 0;
-    if (UNLIKELY(check_level >= 2))
-        frame_poison(frame);
     batch->count++;
     if (UNLIKELY(batch->word != number >> 6)) {
         frame_batch_flush_word(batch);
         batch->word = number >> 6;
     }
     batch->mask |= 1ull << (number & 63);
+}
+
+/* The frame's last reference is gone. */
+static inline void frame_batch_add(struct frame_batch *batch, struct frame *frame)
+{
+    frame_batch_put(batch, frame);
+    if (UNLIKELY(check_level >= 2))
+        frame_poison(frame);
 }
 
 /* Ends the batch: counters, promises, bitmap. */

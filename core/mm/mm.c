@@ -117,10 +117,38 @@ void mm_inject(struct mm_inject inject)
     frames_inject = (struct frames_inject){
         .countdown = inject.nth,
         .every = inject.every ? inject.nth : 0,
+        .fired = inject.nth == 0 && frames_inject.fired,
     };
 }
 
 bool mm_inject_fired(void)
 {
     return frames_inject.fired;
+}
+
+uint64_t mm_inject_suspend(void)
+{
+    uint64_t countdown = frames_inject.countdown;
+    frames_inject.countdown = 0;
+    return countdown;
+}
+
+void mm_inject_resume(uint64_t countdown)
+{
+    frames_inject.countdown = countdown;
+}
+
+result_t mm_frames_take(uint64_t frame_count, phys_t below, phys_t *first)
+{
+    if (LIKELY(frame_count == 1 && below.value == 0))
+        return frames_take(FRAME_KERNEL, first);
+    return frames_take_run(FRAME_KERNEL, frame_count, 1, below, first);
+}
+
+void mm_frames_give(phys_t first, uint64_t frame_count)
+{
+    if (LIKELY(frame_count == 1))
+        frames_give(first);
+    else
+        frames_give_run(first, frame_count);
 }

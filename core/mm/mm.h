@@ -35,7 +35,16 @@ struct mm_inject {
     bool every;
 };
 void mm_inject(struct mm_inject inject);
+/* Has an allocation failed since mm_inject() was last switched on? */
 bool mm_inject_fired(void);
+/* What the harness asks for in between does not count. Returns what mm_inject_resume() takes. */
+uint64_t mm_inject_suspend(void);
+void mm_inject_resume(uint64_t countdown);
+
+/* Takes `count` frames in a row that end at `below` or lower (0: anywhere), uncleared; for measuring. A
+ * single one comes the way all others do. ENOMEM. */
+result_t mm_frames_take(uint64_t count, phys_t below, phys_t *first);
+void mm_frames_give(phys_t first, uint64_t count);
 
 /* What is wrong, in one line; says which object, region or frame. */
 struct audit_report {

@@ -17,11 +17,17 @@ result_t object_drop(struct object *object)
 {
     if (!list_is_empty(&object->regions))
         return EBUSY;
+    object_unname(object);
+    return OK;
+}
+
+void object_unname(struct object *object)
+{
+    object->named = false;
     lock_acquire(&mm.lock);
     list_remove(&object->named_link);
     lock_release(&mm.lock);
     object_put(object);
-    return OK;
 }
 
 uint64_t object_region_count(struct object *object)

@@ -162,6 +162,8 @@ static inline void object_detach(struct object *object, struct region *region)
 void object_name(struct object *object);
 /* EBUSY while regions show it. */
 result_t object_drop(struct object *object);
+/* Gives up the name: the object lives on as long as regions show it. */
+void object_unname(struct object *object);
 uint64_t object_region_count(struct object *object);
 
 /* Removes the entries that show a slot in every region but `region`, and flushes. O(regions of the

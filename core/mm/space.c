@@ -79,11 +79,6 @@ void space_load(struct space *space)
     machine_load_root(space ? space->directory.root : mm.kernel_directory.root);
 }
 
-bool space_lookup(struct space *space, uint64_t address)
-{
-    return region_tree_find(&space->tree, address) != NULL;
-}
-
 void space_verify_structure(struct space *space)
 {
     if (++space->changes < space->tree.count / 64)

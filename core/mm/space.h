@@ -84,8 +84,8 @@ enum advice { ADVICE_DONTNEED, ADVICE_WILLNEED };
  * object; ENOMEM. */
 result_t space_advise(struct space *space, struct range range, enum advice advice);
 
-/* Maps what `from` shows at an address, shared: size_bytes of it, at args->at. args->object, offset and
- * size are ignored. ENOENT: nothing with an object is mapped there; EINVAL: more than one region;
+/* Maps what `from` shows at an address, shared and with the same rights: size_bytes of it, at args->at.
+ * args->object, offset, size and rights are ignored. ENOENT: nothing with an object is mapped there; EINVAL: more than one region;
  * else as space_map(). */
 result_t space_share(struct space *space, const struct map_args *args, struct space *from,
                      struct range range, virt_t *base);
@@ -130,7 +130,11 @@ static inline void space_check(struct space *space)
 /* Makes the space this CPU's; NULL: the kernel's own. No-op if it is already. */
 void space_load(struct space *space);
 /* Finds the region at an address as a fault does; false if there is none. */
-bool space_lookup(struct space *space, uint64_t address);
+static inline bool space_lookup(struct space *space, uint64_t address)
+{
+    return region_tree_find(&space->tree, address) != NULL;
+}
+
 /* What a fault at `address` does; machine_fault_handler is set to a wrapper of it. */
 enum fault_outcome space_fault(uint64_t address, unsigned access);
 

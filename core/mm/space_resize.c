@@ -54,9 +54,8 @@ result_t space_resize(struct space *space, struct range range, uint64_t size_byt
     return result;
 }
 
-/* Takes a reference to what the range shows. */
-static result_t get_shown(struct space *from, struct range range, struct object **object,
-                          uint64_t *offset_bytes)
+/* Takes a reference to what the range shows, and notes how. */
+static result_t get_shown(struct space *from, struct range range, struct map_args *args)
 {
     lock_acquire(&from->lock);
     result_t result = OK;
@@ -66,11 +65,13 @@ static result_t get_shown(struct space *from, struct range range, struct object 
     } else if (region->node.end - range.base < range.size_bytes) {
         result = EINVAL;
     } else {
-        *object = region->object;
-        object_get(*object);
-        (*object)->exclusive = false;
+        struct object *object = region->object;
+        object_get(object);
+        object->exclusive = false;
         region->shared = true;
-        *offset_bytes = (region_slot(region, range.base) - (*object)->phase) << PAGE_SHIFT;
+        args->object = object;
+        args->offset_bytes = (region_slot(region, range.base) - object->phase) << PAGE_SHIFT;
+        args->prot = region->prot;
     }
     lock_release(&from->lock);
     return result;
@@ -82,7 +83,7 @@ result_t space_share(struct space *space, const struct map_args *args, struct sp
     struct map_args shared = *args;
     result_t result = space_validate_range(from, range);
     if (result == OK)
-        result = get_shown(from, range, &shared.object, &shared.offset_bytes);
+        result = get_shown(from, range, &shared);
     if (result != OK)
         return result;
 
