@@ -44,39 +44,42 @@ static uint32_t own(struct checker *checker, uint32_t cell)
     return checker->owners[cell] - 1u;
 }
 
-static void make(struct checker *checker, struct argument *argument, uint32_t cell,
-                 const char *what)
+static void make(struct checker *checker, struct argument *argument, uint32_t cell, enum life life)
 {
-    if (checker->lives[cell] == LIFE_ALIVE && checker->deferring == 0)
+    bool alive = checker->lives[cell] == LIFE_ALIVE || checker->lives[cell] == LIFE_OBJECT;
+    const char *what = argument->region_name.size > 0           ? "region"
+                       : checker->lives[cell] == LIFE_OBJECT ? "object"
+                                                                : "space";
+    if (alive && checker->deferring == 0)
         script_error(checker->scenario, argument->at, "%s '%.*s' is alive already (EEXIST)", what,
                      TEXT_ARGS(script_shown(argument->text)));
     argument->owner = own(checker, cell);
-    set_life(checker, cell, LIFE_ALIVE);
+    set_life(checker, cell, life);
 }
 
-static void make_space(struct checker *checker, struct argument *argument)
+static void make_thing(struct checker *checker, struct argument *argument, enum life life)
 {
-    if (argument->space != NO_SLOT)
-        make(checker, argument, checker_cell(checker, argument->space, 0), "space");
+    if (argument->thing != NO_SLOT)
+        make(checker, argument, checker_cell(checker, argument->thing, 0), life);
 }
 
 static void make_region(struct checker *checker, struct argument *argument)
 {
-    bool known = checker_use_space(checker, argument->space_name, argument->space, argument->at);
+    bool known = checker_use_thing(checker, KIND_SPACE, argument);
     if (known && argument->region != NO_SLOT)
-        make(checker, argument, checker_cell(checker, argument->space, argument->region + 1),
-             "region");
+        make(checker, argument, checker_cell(checker, argument->thing, argument->region + 1),
+             LIFE_ALIVE);
 }
 
 /* The child has its parent's region names; they belong to the child's scope. */
 static void make_child(struct checker *checker, const struct argument *parent,
                        const struct argument *child)
 {
-    if (parent->space == NO_SLOT || child->space == NO_SLOT)
+    if (parent->thing == NO_SLOT || child->thing == NO_SLOT)
         return;
     for (uint32_t i = 1; i <= checker->script->region_count; i++) {
-        uint32_t from = checker_cell(checker, parent->space, i);
-        uint32_t to = checker_cell(checker, child->space, i);
+        uint32_t from = checker_cell(checker, parent->thing, i);
+        uint32_t to = checker_cell(checker, child->thing, i);
         if (checker->owners[from] == 0)
             continue;
         if (checker->owners[to] == 0)
@@ -85,18 +88,36 @@ static void make_child(struct checker *checker, const struct argument *parent,
     }
 }
 
+/* The names that `exec` leaves belong to the space: they live as long as that. */
+static void exec(struct checker *checker, const struct argument *argument)
+{
+    if (argument->thing == NO_SLOT)
+        return;
+    set_lives_of_regions(checker, argument->thing, LIFE_DEAD);
+    uint8_t owner = checker->owners[checker_cell(checker, argument->thing, 0)];
+    struct text rest = TEXT(EXEC_REGIONS);
+    while (rest.size > 0) {
+        uint32_t region = checker_find_region(checker, text_cut(&rest, ' '));
+        if (region == NO_SLOT)
+            continue; /* more names than there may be: an error is recorded */
+        uint32_t cell = checker_cell(checker, argument->thing, region + 1);
+        checker->owners[cell] = owner;
+        set_life(checker, cell, LIFE_ALIVE);
+    }
+}
+
 static void drop(struct checker *checker, const struct argument *argument)
 {
     if (argument->region_name.size != 0) {
         if (checker_use_region(checker, argument))
-            set_life(checker, checker_cell(checker, argument->space, argument->region + 1),
+            set_life(checker, checker_cell(checker, argument->thing, argument->region + 1),
                      LIFE_DEAD);
         return;
     }
-    if (!checker_use_space(checker, argument->space_name, argument->space, argument->at))
+    if (!checker_use_thing(checker, KIND_EITHER, argument))
         return;
-    set_life(checker, checker_cell(checker, argument->space, 0), LIFE_DEAD);
-    set_lives_of_regions(checker, argument->space, LIFE_DEAD);
+    set_life(checker, checker_cell(checker, argument->thing, 0), LIFE_DEAD);
+    set_lives_of_regions(checker, argument->thing, LIFE_DEAD);
 }
 
 /* What an earlier round may have dropped or made: known cells that a command in the loop changes. */
@@ -105,17 +126,19 @@ static void doubt(struct checker *checker, const struct command *command)
     for (size_t i = 0; i < command->spec->argument_count; i++) {
         enum argument_type type = command->spec->arguments[i].type;
         const struct argument *argument = &command->arguments[i];
-        bool changes = type == TYPE_SPACE_NEW || type == TYPE_REGION_NEW || type == TYPE_THING;
-        if (!changes || argument->space == NO_SLOT)
+        bool changes = type == TYPE_SPACE_NEW || type == TYPE_OBJECT_NEW ||
+                       type == TYPE_REGION_NEW || type == TYPE_THING ||
+                       (type == TYPE_SPACE && command->spec->id == COMMAND_EXEC);
+        if (!changes || argument->thing == NO_SLOT)
             continue;
         bool whole = argument->region_name.size == 0;
         if (!whole && argument->region == NO_SLOT)
             continue;
-        uint32_t cell = checker_cell(checker, argument->space, whole ? 0 : argument->region + 1);
-        if (checker->owners[cell] != 0)
+        uint32_t cell = checker_cell(checker, argument->thing, whole ? 0 : argument->region + 1);
+        if (checker->owners[cell] != 0 && type != TYPE_SPACE)
             set_life(checker, cell, LIFE_MAYBE);
         if (whole)
-            set_lives_of_regions(checker, argument->space, LIFE_MAYBE);
+            set_lives_of_regions(checker, argument->thing, LIFE_MAYBE);
     }
 }
 
@@ -260,8 +283,10 @@ static void check_use(struct checker *checker, const struct argument_spec *spec,
 {
     if (spec->type == TYPE_SPACE || spec->type == TYPE_ADDRESS ||
         (spec->type == TYPE_RANGE && argument->region_name.size == 0))
-        (void)checker_use_space(checker, argument->space_name, argument->space, argument->at);
-    else if (spec->type == TYPE_RANGE)
+        (void)checker_use_thing(checker, KIND_SPACE, argument);
+    else if (spec->type == TYPE_OBJECT && argument->thing_name.size != 0)
+        (void)checker_use_thing(checker, KIND_OBJECT, argument);
+    else if (spec->type == TYPE_RANGE || spec->type == TYPE_REGION)
         (void)checker_use_region(checker, argument);
     else if (spec->type == TYPE_THING)
         drop(checker, argument);
@@ -287,6 +312,61 @@ static void check_touch(struct checker *checker, const struct command *command)
         script_error(checker->scenario, value->at, "'touch ... exec' takes no 'value='");
 }
 
+static void need_option(struct checker *checker, const struct command *command,
+                        enum argument_id id, const char *name)
+{
+    if (command_argument(command, id) == NULL)
+        script_error(checker->scenario, command->at, "'%s' needs the option '%s='",
+                     command->spec->name, name);
+}
+
+/* Without an object to take it from, the size must be said; an offset is one in an object. */
+static void check_map(struct checker *checker, const struct command *command)
+{
+    const struct argument *object = command_argument(command, ARGUMENT_OBJECT);
+    const struct argument *offset = command_argument(command, ARGUMENT_OFFSET);
+    if (object != NULL && object->thing_name.size != 0)
+        return;
+    need_option(checker, command, ARGUMENT_SIZE, "size");
+    if (offset != NULL)
+        script_error(checker->scenario, offset->at,
+                     "'offset=' counts in an object: it needs 'object='");
+}
+
+/* The options of each kind of object; `size` goes with all. */
+static void check_object(struct checker *checker, const struct command *command)
+{
+    static const char *const options[] = {
+        [OBJECT_ANON] = "commit purgeable",
+        [OBJECT_CONTIGUOUS] = "align below",
+        [OBJECT_PHYSICAL] = "at",
+    };
+    const struct argument *kind = command_argument(command, ARGUMENT_WHAT);
+    need_option(checker, command, ARGUMENT_SIZE, "size");
+    if (kind->slot == OBJECT_PHYSICAL)
+        need_option(checker, command, ARGUMENT_AT, "at");
+    for (size_t i = 0; i < command->spec->argument_count; i++) {
+        const struct argument_spec *option = &command->spec->arguments[i];
+        const struct argument *argument = &command->arguments[i];
+        bool special = (option->flags & POSITIONAL) == 0 && option->id != ARGUMENT_SIZE;
+        if (special && argument->given &&
+            words_index(options[kind->slot], text_of(option->name)) < 0)
+            script_error(checker->scenario, argument->at, "'object ... %.*s' takes no '%s='",
+                         TEXT_ARGS(kind->text), option->name);
+    }
+}
+
+static void check_inject(struct checker *checker, const struct command *command)
+{
+    bool off = text_is(command_argument(command, ARGUMENT_WHAT)->text, "off");
+    bool nth = command_argument(command, ARGUMENT_NTH) != NULL;
+    bool every = command_argument(command, ARGUMENT_EVERY) != NULL;
+    if (off ? nth || every : nth == every)
+        script_error(checker->scenario, command->at,
+                     off ? "'inject off' takes no option"
+                         : "'inject alloc' needs one of 'nth=' and 'every='");
+}
+
 static void check_break(struct checker *checker, const struct command *command)
 {
     for (unsigned i = checker->block_count; i > 0; i--) {
@@ -304,13 +384,47 @@ static void check_making(struct checker *checker, struct command *command)
         if (!argument->given)
             continue;
         if (type == TYPE_SPACE_NEW)
-            make_space(checker, argument);
+            make_thing(checker, argument, LIFE_ALIVE);
+        else if (type == TYPE_OBJECT_NEW)
+            make_thing(checker, argument, LIFE_OBJECT);
         else if (type == TYPE_REGION_NEW)
             make_region(checker, argument);
         else if (type == TYPE_VARIABLE)
             make_variable(checker, argument,
                           checker->depth + (command->spec->id == COMMAND_FOREACH));
     }
+}
+
+/* What `lookup` sets is a variable that nobody declares. */
+static void make_result(struct checker *checker, struct command *command)
+{
+    struct argument found = {.slot = checker_find_variable(checker, TEXT("found"))};
+    make_variable(checker, &found, checker->depth);
+    command->result_slot = found.slot;
+    command->result_owner = found.owner;
+}
+
+/* What is special about a command, once its arguments have been looked at. */
+static void check_special(struct checker *checker, struct command *command)
+{
+    enum command_id id = command->spec->id;
+    if (id == COMMAND_FORK)
+        make_child(checker, &command->arguments[0], &command->arguments[1]);
+    else if (id == COMMAND_EXEC)
+        exec(checker, &command->arguments[0]);
+    else if (id == COMMAND_OBJECT)
+        check_object(checker, command);
+    else if (id == COMMAND_MAP)
+        check_map(checker, command);
+    else if (id == COMMAND_INJECT)
+        check_inject(checker, command);
+    else if (id == COMMAND_BREAK)
+        check_break(checker, command);
+    else if (id == COMMAND_TOUCH)
+        check_touch(checker, command);
+    else if (id == COMMAND_LOOKUP)
+        make_result(checker, command);
+    check_bare_range(checker, command);
 }
 
 static void check_command(struct checker *checker, struct command *command)
@@ -325,19 +439,7 @@ static void check_command(struct checker *checker, struct command *command)
         check_use(checker, &command->spec->arguments[i], argument);
     }
     check_making(checker, command);
-    if (id == COMMAND_FORK)
-        make_child(checker, &command->arguments[0], &command->arguments[1]);
-    else if (id == COMMAND_BREAK)
-        check_break(checker, command);
-    else if (id == COMMAND_TOUCH)
-        check_touch(checker, command);
-    else if (id == COMMAND_LOOKUP) {
-        struct argument found = {.slot = checker_find_variable(checker, TEXT("found"))};
-        make_variable(checker, &found, checker->depth);
-        command->result_slot = found.slot;
-        command->result_owner = found.owner;
-    }
-    check_bare_range(checker, command);
+    check_special(checker, command);
     if (id == COMMAND_ELSE)
         turn_to_else(checker);
     else if (id == COMMAND_END)
@@ -371,7 +473,7 @@ bool checker_run(struct checker *checker, struct scenario *scenario, struct aren
     *checker = (struct checker){.scenario = scenario, .arena = arena, .script = script};
     if (!checker_collect_names(checker))
         return false;
-    checker->cell_count = script->space_count * (script->region_count + 1);
+    checker->cell_count = script->thing_count * (script->region_count + 1);
     checker->variable_owners = arena_alloc(arena, script->variable_count);
     size_t mark = arena_mark(arena);
     checker->lives = arena_alloc(arena, checker->cell_count);

@@ -2,8 +2,8 @@
  * error now. Private to core/script.
  *
  * Concepts: one walk over the flat list of commands follows for each name whether it is alive, dead or
- * may be either. Cells are the things that can be alive: cell (space, 0) is the space itself, cell
- * (space, 1 + region) a region of it. All changes of cells go to a log, so that the two blocks of `if`
+ * may be either. Cells are the things that can be alive: cell (thing, 0) is the space or object itself,
+ * cell (thing, 1 + region) a region of it. All changes of cells go to a log, so that the two blocks of `if`
  * can be walked from the same state and merged.
  * A name belongs to the scope that makes it first, in the order of the text; there it may be dropped and
  * made again from inner scopes without changing its owner. */
@@ -12,7 +12,11 @@
 
 #include "core/script/tree.h"
 
-enum life { LIFE_DEAD, LIFE_ALIVE, LIFE_MAYBE };
+/* A name without a dot that is alive is a space or an object. */
+enum life { LIFE_DEAD, LIFE_ALIVE, LIFE_OBJECT, LIFE_MAYBE };
+
+/* What a command wants a name without a dot to be. */
+enum thing_kind { KIND_SPACE, KIND_OBJECT, KIND_EITHER };
 
 struct change {
     uint32_t cell;
@@ -62,19 +66,20 @@ bool checker_run(struct checker *checker, struct scenario *scenario, struct aren
 bool checker_collect_names(struct checker *checker);
 /* Finds the variables of an expression; `param_limit`: only parameters before this one are known. */
 void checker_expression(struct checker *checker, struct expression *expression, size_t param_limit);
-/* Records an error and returns false when the name of a space or region that a command uses is
- * unknown, or is certainly not alive. */
-bool checker_use_space(struct checker *checker, struct text name, uint32_t space, const char *at);
+/* Records an error and returns false when the name of a thing or region that a command uses is
+ * unknown, is certainly not alive, or certainly something else. */
+bool checker_use_thing(struct checker *checker, enum thing_kind kind,
+                       const struct argument *argument);
 bool checker_use_region(struct checker *checker, const struct argument *argument);
 
-static inline uint32_t checker_cell(const struct checker *checker, uint32_t space,
+static inline uint32_t checker_cell(const struct checker *checker, uint32_t thing,
                                     uint32_t region_plus_one)
 {
-    return space * (checker->script->region_count + 1) + region_plus_one;
+    return thing * (checker->script->region_count + 1) + region_plus_one;
 }
 
-/* Slots by name; NO_SLOT. */
-uint32_t checker_find_space(const struct checker *checker, struct text name);
+/* Slots by name; NO_SLOT: nothing makes it. */
+uint32_t checker_find_thing(const struct checker *checker, struct text name);
 uint32_t checker_find_region(const struct checker *checker, struct text name);
 uint32_t checker_find_variable(const struct checker *checker, struct text name);
 

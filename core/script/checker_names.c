@@ -15,9 +15,9 @@ static uint32_t find_name(const struct text *names, uint32_t count, struct text 
     return NO_SLOT;
 }
 
-uint32_t checker_find_space(const struct checker *checker, struct text name)
+uint32_t checker_find_thing(const struct checker *checker, struct text name)
 {
-    return find_name(checker->script->space_names, checker->script->space_count, name);
+    return find_name(checker->script->thing_names, checker->script->thing_count, name);
 }
 
 uint32_t checker_find_region(const struct checker *checker, struct text name)
@@ -85,8 +85,8 @@ static void collect_argument(struct checker *checker, const struct command *comm
     struct script *script = checker->script;
     if (!argument->given)
         return;
-    if (spec->type == TYPE_SPACE_NEW)
-        add_name(checker, script->space_names, &script->space_count, argument->space_name);
+    if (spec->type == TYPE_SPACE_NEW || spec->type == TYPE_OBJECT_NEW)
+        add_name(checker, script->thing_names, &script->thing_count, argument->thing_name);
     else if (spec->type == TYPE_REGION_NEW && !text_is(argument->region_name, "_"))
         add_name(checker, script->region_names, &script->region_count, argument->region_name);
     else if (spec->type == TYPE_VARIABLE)
@@ -96,11 +96,22 @@ static void collect_argument(struct checker *checker, const struct command *comm
         add_metric(checker, command, argument);
 }
 
-/* Spaces and regions that an argument names get their numbers once all names are known. */
+/* Things and regions that an argument names get their numbers once all names are known. */
 static void number_argument(struct checker *checker, struct argument *argument)
 {
-    argument->space = checker_find_space(checker, argument->space_name);
+    argument->thing = checker_find_thing(checker, argument->thing_name);
     argument->region = checker_find_region(checker, argument->region_name);
+}
+
+/* Names that a command makes without being told them. */
+static void collect_implied(struct checker *checker, enum command_id id)
+{
+    struct script *script = checker->script;
+    struct text regions = TEXT(EXEC_REGIONS);
+    if (id == COMMAND_LOOKUP)
+        add_name(checker, script->variable_names, &script->variable_count, TEXT("found"));
+    while (id == COMMAND_EXEC && regions.size > 0)
+        add_name(checker, script->region_names, &script->region_count, text_cut(&regions, ' '));
 }
 
 static void collect_params(struct checker *checker)
@@ -113,18 +124,17 @@ static void collect_params(struct checker *checker)
 bool checker_collect_names(struct checker *checker)
 {
     struct script *script = checker->script;
-    script->space_names = arena_alloc(checker->arena, SCRIPT_NAMES_MAX * sizeof(struct text));
+    script->thing_names = arena_alloc(checker->arena, SCRIPT_NAMES_MAX * sizeof(struct text));
     script->region_names = arena_alloc(checker->arena, SCRIPT_NAMES_MAX * sizeof(struct text));
     script->variable_names = arena_alloc(checker->arena, SCRIPT_NAMES_MAX * sizeof(struct text));
-    if (!script->space_names || !script->region_names || !script->variable_names)
+    if (!script->thing_names || !script->region_names || !script->variable_names)
         return false;
     checker->name_count = (uint32_t)checker->scenario->param_count;
     for (struct command *command = script->first; command != NULL; command = command->next) {
         for (size_t i = 0; i < command->spec->argument_count; i++)
             collect_argument(checker, command, &command->spec->arguments[i],
                              &command->arguments[i]);
-        if (command->spec->id == COMMAND_LOOKUP)
-            add_name(checker, script->variable_names, &script->variable_count, TEXT("found"));
+        collect_implied(checker, command->spec->id);
     }
     for (struct command *command = script->first; command != NULL; command = command->next) {
         for (size_t i = 0; i < command->spec->argument_count; i++)
@@ -136,29 +146,47 @@ bool checker_collect_names(struct checker *checker)
 
 /* --- things in use ------------------------------------------------------------------------------------- */
 
-bool checker_use_space(struct checker *checker, struct text name, uint32_t space, const char *at)
+static const char *kind_name(enum thing_kind kind)
+{
+    return kind == KIND_SPACE ? "space" : kind == KIND_OBJECT ? "object" : "space or object";
+}
+
+static void refuse_thing(struct checker *checker, enum thing_kind kind,
+                         const struct argument *argument)
+{
+    struct suggestion suggestion;
+    suggestion_init(&suggestion, argument->thing_name);
+    for (uint32_t i = 0; i < checker->script->thing_count; i++)
+        suggestion_offer(&suggestion, checker->script->thing_names[i]);
+    char near[SUGGEST_TEXT_MAX];
+    script_error(checker->scenario, argument->at, "unknown %s '%.*s'%s", kind_name(kind),
+                 TEXT_ARGS(script_shown(argument->thing_name)),
+                 suggestion_text(&suggestion, near));
+}
+
+bool checker_use_thing(struct checker *checker, enum thing_kind kind,
+                       const struct argument *argument)
 {
     const char *problem = NULL;
-    if (space == NO_SLOT) {
-        struct suggestion suggestion;
-        suggestion_init(&suggestion, name);
-        for (uint32_t i = 0; i < checker->script->space_count; i++)
-            suggestion_offer(&suggestion, checker->script->space_names[i]);
-        char near[SUGGEST_TEXT_MAX];
-        script_error(checker->scenario, at, "unknown space '%.*s'%s", TEXT_ARGS(script_shown(name)),
-                     suggestion_text(&suggestion, near));
+    if (argument->thing == NO_SLOT) {
+        refuse_thing(checker, kind, argument);
         return false;
     }
-    uint32_t cell = checker_cell(checker, space, 0);
+    uint32_t cell = checker_cell(checker, argument->thing, 0);
+    uint8_t life = checker->lives[cell];
     if (checker->deferring > 0)
         return true;
     if (checker->owners[cell] == 0)
         problem = "nothing above makes it in this scope";
-    else if (checker->lives[cell] == LIFE_DEAD)
+    else if (life == LIFE_DEAD)
         problem = "it is not alive here";
+    else if (kind == KIND_SPACE && life == LIFE_OBJECT)
+        problem = "it is an object";
+    else if (kind == KIND_OBJECT && life == LIFE_ALIVE)
+        problem = "it is a space";
     if (problem != NULL)
-        script_error(checker->scenario, at, "no space '%.*s' (ENOENT): %s",
-                     TEXT_ARGS(script_shown(name)), problem);
+        script_error(checker->scenario, argument->at, "no %s '%.*s' (ENOENT): %s", kind_name(kind),
+                     TEXT_ARGS(script_shown(argument->thing_name)), problem);
     return problem == NULL;
 }
 
@@ -167,23 +195,23 @@ static void refuse_region(struct checker *checker, const struct argument *argume
     struct suggestion suggestion;
     suggestion_init(&suggestion, argument->region_name);
     for (uint32_t i = 0; i < checker->script->region_count; i++) {
-        if (checker->owners[checker_cell(checker, argument->space, i + 1)] != 0)
+        if (checker->owners[checker_cell(checker, argument->thing, i + 1)] != 0)
             suggestion_offer(&suggestion, checker->script->region_names[i]);
     }
     char near[SUGGEST_TEXT_MAX];
     script_error(checker->scenario, argument->at, "unknown region '%.*s.%.*s'%s",
-                 TEXT_ARGS(script_shown(argument->space_name)),
+                 TEXT_ARGS(script_shown(argument->thing_name)),
                  TEXT_ARGS(script_shown(argument->region_name)),
                  suggestion_text(&suggestion, near));
 }
 
 bool checker_use_region(struct checker *checker, const struct argument *argument)
 {
-    if (!checker_use_space(checker, argument->space_name, argument->space, argument->at))
+    if (!checker_use_thing(checker, KIND_SPACE, argument))
         return false;
     uint32_t cell = 0;
     if (argument->region != NO_SLOT)
-        cell = checker_cell(checker, argument->space, argument->region + 1);
+        cell = checker_cell(checker, argument->thing, argument->region + 1);
     bool deferred = checker->deferring > 0 && argument->region != NO_SLOT;
     if (!deferred && (argument->region == NO_SLOT || checker->owners[cell] == 0)) {
         refuse_region(checker, argument);
@@ -192,7 +220,7 @@ bool checker_use_region(struct checker *checker, const struct argument *argument
     if (!deferred && checker->lives[cell] == LIFE_DEAD) {
         script_error(checker->scenario, argument->at,
                      "no region '%.*s.%.*s' (ENOENT): it is not alive here",
-                     TEXT_ARGS(argument->space_name), TEXT_ARGS(argument->region_name));
+                     TEXT_ARGS(argument->thing_name), TEXT_ARGS(argument->region_name));
         return false;
     }
     return true;
@@ -257,40 +285,74 @@ static void resolve_constant(struct checker *checker, struct term *term, char gr
         refuse_variable(checker, term, &suggestion);
 }
 
-/* `$S.attribute` and `$S.R.attribute`. */
-static void resolve_of_thing(struct checker *checker, struct term *term, struct text space,
-                             struct text rest)
+/* `$S.attribute`, `$O.attribute`. */
+static bool find_of_thing(struct checker *checker, const struct argument *named,
+                          struct text attribute, struct term *term)
 {
-    struct argument thing = {.space_name = space, .at = term->at};
-    thing.space = checker_find_space(checker, space);
-    struct text attribute = rest;
-    struct text region = text_cut(&attribute, '.');
+    if (!checker_use_thing(checker, KIND_EITHER, named))
+        return true;
+    uint8_t life = checker->lives[checker_cell(checker, named->thing, 0)];
     struct suggestion suggestion;
-    bool found;
-    if (attribute.size == 0) {
-        attribute = region;
-        suggestion_init(&suggestion, attribute);
-        if (!checker_use_space(checker, space, thing.space, term->at))
-            return;
-        found = variable_find_of_space(attribute, &term->variable.kind);
+    suggestion_init(&suggestion, attribute);
+    enum variable_kind *kind = &term->variable.kind;
+    bool found = (life != LIFE_OBJECT && variable_find_of_space(attribute, kind)) ||
+                 (life != LIFE_ALIVE && variable_find_of_object(attribute, kind));
+    if (life != LIFE_OBJECT)
         variable_suggest_of_space(&suggestion);
-    } else {
-        thing.region_name = region;
-        thing.region = checker_find_region(checker, region);
-        suggestion_init(&suggestion, attribute);
-        if (!checker_use_region(checker, &thing))
-            return;
-        found = variable_find_of_region(attribute, &term->variable.kind);
-        variable_suggest_of_region(&suggestion);
-    }
-    term->variable.slot = thing.space;
-    term->variable.region = thing.region;
+    if (life != LIFE_ALIVE)
+        variable_suggest_of_object(&suggestion);
     if (!found)
         refuse_variable(checker, term, &suggestion);
-    else if (term->variable.kind == VARIABLE_SPACE_DIGEST && checker->in_time > 0)
+    return found;
+}
+
+/* `$S.R.attribute`. */
+static bool find_of_region(struct checker *checker, const struct argument *named,
+                           struct text attribute, struct term *term)
+{
+    if (!checker_use_region(checker, named))
+        return true;
+    struct suggestion suggestion;
+    suggestion_init(&suggestion, attribute);
+    variable_suggest_of_region(&suggestion);
+    bool found = variable_find_of_region(attribute, &term->variable.kind);
+    if (!found)
+        refuse_variable(checker, term, &suggestion);
+    return found;
+}
+
+static void resolve_of_thing(struct checker *checker, struct term *term, struct text thing,
+                             struct text rest)
+{
+    struct argument named = {.thing_name = thing, .at = term->at, .region = NO_SLOT};
+    named.thing = checker_find_thing(checker, thing);
+    struct text attribute = rest;
+    struct text first = text_cut(&attribute, '.');
+    bool found;
+    if (attribute.size == 0) {
+        found = find_of_thing(checker, &named, first, term);
+    } else {
+        named.region_name = first;
+        named.region = checker_find_region(checker, first);
+        found = find_of_region(checker, &named, attribute, term);
+    }
+    term->variable.slot = named.thing;
+    term->variable.region = named.region;
+    if (found && term->variable.kind == VARIABLE_SPACE_DIGEST && checker->in_time > 0)
         script_error(checker->scenario, term->at,
                      "'$%.*s' reads every byte of the space and cannot stand inside 'time'",
                      TEXT_ARGS(term->text));
+}
+
+/* `$inject.fired` is the only one. */
+static void resolve_of_inject(struct checker *checker, struct term *term, struct text attribute)
+{
+    struct suggestion suggestion;
+    suggestion_init(&suggestion, attribute);
+    suggestion_offer(&suggestion, TEXT("fired"));
+    term->variable.kind = VARIABLE_INJECT_FIRED;
+    if (!text_is(attribute, "fired"))
+        refuse_variable(checker, term, &suggestion);
 }
 
 static void resolve(struct checker *checker, struct term *term, size_t param_limit)
@@ -302,8 +364,7 @@ static void resolve(struct checker *checker, struct term *term, size_t param_lim
     else if (first.size == 1 && words_index("c d E F", first) >= 0)
         resolve_constant(checker, term, first.data[0], rest);
     else if (text_is(first, "inject"))
-        script_error(checker->scenario, term->at, "variable '$%.*s' is not yet supported",
-                     TEXT_ARGS(script_shown(term->text)));
+        resolve_of_inject(checker, term, rest);
     else
         resolve_of_thing(checker, term, first, rest);
 }

@@ -11,21 +11,58 @@ static const struct argument_spec space_arguments[] = {
     {"SPACE", ARGUMENT_NAME, TYPE_SPACE_NEW, NEED, NO_WORDS, NULL},
     {"aslr", ARGUMENT_UNUSED, TYPE_CHOICE, 0, "off on", "on", "off"},
 };
+static const struct argument_spec object_arguments[] = {
+    {"OBJECT", ARGUMENT_NAME, TYPE_OBJECT_NEW, NEED, NO_WORDS, NULL},
+    {"KIND", ARGUMENT_WHAT, TYPE_WORD, NEED, OBJECT_KINDS, "file framebuffer", NULL},
+    {"size", ARGUMENT_SIZE, TYPE_NUMBER, 0, NO_WORDS, NULL},
+    {"commit", ARGUMENT_COMMIT, TYPE_CHOICE, 0, "off on", NULL, "on"},
+    {"purgeable", ARGUMENT_PURGEABLE, TYPE_CHOICE, 0, "off on", "on", "off"},
+    {"align", ARGUMENT_ALIGN, TYPE_NUMBER, 0, NO_WORDS, "4K"},
+    {"below", ARGUMENT_BELOW, TYPE_NUMBER, 0, NO_WORDS, "anywhere"},
+    {"at", ARGUMENT_AT, TYPE_NUMBER, 0, "auto", NULL, NULL},
+    {"backing", ARGUMENT_UNUSED, TYPE_CHOICE, LATER, "ram disk", NULL, "ram"},
+    {"offset", ARGUMENT_UNUSED, TYPE_NUMBER, LATER, NO_WORDS, "0"},
+};
 static const struct argument_spec map_arguments[] = {
     {"SPACE.REGION", ARGUMENT_NAME, TYPE_REGION_NEW, NEED, NO_WORDS, NULL},
-    {"size", ARGUMENT_SIZE, TYPE_NUMBER, REQUIRED, NO_WORDS, NULL},
-    {"object", ARGUMENT_OBJECT, TYPE_WORD, 0, "none", NULL, "fresh anonymous memory"},
-    {"offset", ARGUMENT_UNUSED, TYPE_NUMBER, LATER, NO_WORDS, "0"},
+    {"size", ARGUMENT_SIZE, TYPE_NUMBER, 0, NO_WORDS, "the object's, from offset= on"},
+    {"object", ARGUMENT_OBJECT, TYPE_OBJECT, 0, "none", NULL, "fresh anonymous memory"},
+    {"offset", ARGUMENT_OFFSET, TYPE_NUMBER, 0, NO_WORDS, "0"},
     {"prot", ARGUMENT_PROT, TYPE_PROT, 0, NO_WORDS, "rw"},
-    {"share", ARGUMENT_UNUSED, TYPE_CHOICE, 0, "private shared", "shared", "private"},
-    {"at", ARGUMENT_AT, TYPE_NUMBER, 0, "any random", "random", "any"},
+    {"share", ARGUMENT_SHARE, TYPE_CHOICE, 0, "private shared", NULL, "private"},
+    {"at", ARGUMENT_AT, TYPE_NUMBER, 0, "any random", NULL, "any"},
     {"if-taken", ARGUMENT_IF_TAKEN, TYPE_CHOICE, 0, "refuse replace elsewhere", NULL, "refuse"},
     {"align", ARGUMENT_ALIGN, TYPE_NUMBER, 0, NO_WORDS, "4K"},
     {"commit", ARGUMENT_COMMIT, TYPE_CHOICE, 0, "off on", NULL, "on"},
     {"populate", ARGUMENT_POPULATE, TYPE_CHOICE, 0, "off on", NULL, "off"},
     {"page", ARGUMENT_UNUSED, TYPE_NUMBER, LATER, NO_WORDS, "4K"},
-    {"stack", ARGUMENT_UNUSED, TYPE_CHOICE, 0, "off on", "on", "off"},
-    {"cache", ARGUMENT_UNUSED, TYPE_CHOICE, LATER, "wb wc uc", NULL, "wb"},
+    {"stack", ARGUMENT_STACK, TYPE_CHOICE, 0, "off on", NULL, "off"},
+    {"cache", ARGUMENT_CACHE, TYPE_CHOICE, 0, "wb wc uc", "wc uc", "wb"},
+};
+static const struct argument_spec share_arguments[] = {
+    {"SPACE.REGION", ARGUMENT_NAME, TYPE_REGION_NEW, NEED, NO_WORDS, NULL},
+    {"from", ARGUMENT_FROM, TYPE_REGION, REQUIRED, NO_WORDS, NULL},
+};
+static const struct argument_spec resize_arguments[] = {
+    {"SPACE.REGION", ARGUMENT_THING, TYPE_REGION, NEED, NO_WORDS, NULL},
+    {"size", ARGUMENT_SIZE, TYPE_NUMBER, REQUIRED, NO_WORDS, NULL},
+};
+static const struct argument_spec move_arguments[] = {
+    {"SPACE.REGION", ARGUMENT_THING, TYPE_REGION, NEED, NO_WORDS, NULL},
+    {"at", ARGUMENT_AT, TYPE_NUMBER, 0, "any", NULL, "any"},
+};
+static const struct argument_spec advise_arguments[] = {
+    {"RANGE", ARGUMENT_THING, TYPE_RANGE, NEED, NO_WORDS, NULL},
+    {"ADVICE", ARGUMENT_WHAT, TYPE_CHOICE, NEED, "dontneed willneed volatile nonvolatile",
+     "volatile nonvolatile", NULL},
+    {"offset", ARGUMENT_OFFSET, TYPE_NUMBER, 0, NO_WORDS, "0"},
+    {"size", ARGUMENT_SIZE, TYPE_NUMBER, 0, "rest", NULL, "rest"},
+};
+static const struct argument_spec exec_arguments[] = {
+    {"SPACE", ARGUMENT_THING, TYPE_SPACE, NEED, NO_WORDS, NULL},
+    {"text", ARGUMENT_TEXT, TYPE_NUMBER, REQUIRED, NO_WORDS, NULL},
+    {"data", ARGUMENT_DATA, TYPE_NUMBER, REQUIRED, NO_WORDS, NULL},
+    {"stack", ARGUMENT_STACK, TYPE_NUMBER, REQUIRED, NO_WORDS, NULL},
 };
 static const struct argument_spec unmap_arguments[] = {
     {"RANGE", ARGUMENT_THING, TYPE_RANGE, NEED, NO_WORDS, NULL},
@@ -73,6 +110,17 @@ static const struct argument_spec lookup_arguments[] = {
     {"SPACE@ADDRESS", ARGUMENT_THING, TYPE_ADDRESS, NEED, NO_WORDS, NULL},
     {"each", ARGUMENT_METRIC, TYPE_METRIC, REQUIRED, NO_WORDS, NULL},
     {"n", ARGUMENT_N, TYPE_NUMBER, 0, NO_WORDS, "1000"},
+};
+static const struct argument_spec frames_arguments[] = {
+    {"count", ARGUMENT_SIZE, TYPE_NUMBER, REQUIRED, NO_WORDS, NULL},
+    {"below", ARGUMENT_BELOW, TYPE_NUMBER, 0, NO_WORDS, "anywhere"},
+    {"each", ARGUMENT_METRIC, TYPE_METRIC, REQUIRED, NO_WORDS, NULL},
+    {"n", ARGUMENT_N, TYPE_NUMBER, 0, NO_WORDS, "1000"},
+};
+static const struct argument_spec inject_arguments[] = {
+    {"WHAT", ARGUMENT_WHAT, TYPE_WORD, NEED, "alloc off", NULL, NULL},
+    {"nth", ARGUMENT_NTH, TYPE_NUMBER, 0, NO_WORDS, NULL},
+    {"every", ARGUMENT_EVERY, TYPE_NUMBER, 0, NO_WORDS, NULL},
 };
 static const struct argument_spec repeat_arguments[] = {
     {"COUNT", ARGUMENT_N, TYPE_NUMBER, NEED, NO_WORDS, NULL},
@@ -153,17 +201,33 @@ const struct command_spec command_table[] = {
      ARGUMENTS(limit_arguments)},
     {"space", COMMAND_SPACE, 0, "space S", "makes a new, empty address space",
      ARGUMENTS(space_arguments)},
+    {"object", COMMAND_OBJECT, 0,
+     "object O anon size=N ?commit=on|off? | contiguous size=N ?align=4K? ?below=N? | "
+     "physical at=ADDRESS|auto size=N",
+     "makes memory that regions can show", ARGUMENTS(object_arguments)},
     {"map", COMMAND_MAP, 0,
-     "map S.R size=N ?prot=rw? ?at=any|ADDRESS? ?if-taken=refuse|replace|elsewhere? ?align=4K? "
-     "?commit=on|off? ?populate=off|on? ?object=none?",
-     "maps fresh anonymous memory, or reserves a range (object=none)", ARGUMENTS(map_arguments)},
+     "map S.R ?size=N? ?object=O|none? ?offset=0? ?prot=rw? ?share=private|shared? "
+     "?at=any|random|ADDRESS? ?if-taken=refuse|replace|elsewhere? ?align=4K? ?commit=on|off? "
+     "?populate=off|on? ?stack=off|on? ?cache=wb?",
+     "maps an object or fresh anonymous memory, or reserves a range (object=none)",
+     ARGUMENTS(map_arguments)},
+    {"share", COMMAND_SHARE, 0, "share S2.R2 from=S1.R1",
+     "maps the object of S1.R1 in another space, shared", ARGUMENTS(share_arguments)},
     {"unmap", COMMAND_UNMAP, 0, "unmap RANGE ?offset=0? ?size=rest?",
      "unmaps any part; passes over what is not mapped", ARGUMENTS(unmap_arguments)},
     {"protect", COMMAND_PROTECT, 0, "protect RANGE prot=PROT ?offset=0? ?size=rest?",
      "changes rights", ARGUMENTS(protect_arguments)},
+    {"resize", COMMAND_RESIZE, 0, "resize S.R size=N", "grows or shrinks in place",
+     ARGUMENTS(resize_arguments)},
+    {"move", COMMAND_MOVE, 0, "move S.R ?at=any|ADDRESS?",
+     "moves to another address: pages, not bytes", ARGUMENTS(move_arguments)},
+    {"advise", COMMAND_ADVISE, 0, "advise RANGE dontneed|willneed ?offset=0? ?size=rest?",
+     "says what will and what will not be needed", ARGUMENTS(advise_arguments)},
     {"fork", COMMAND_FORK, 0, "fork S C", "makes C a copy-on-write copy of S",
      ARGUMENTS(fork_arguments)},
-    {"drop", COMMAND_DROP, 0, "drop S|S.R", "destroys a space, or unmaps a region",
+    {"exec", COMMAND_EXEC, 0, "exec S text=N data=N stack=N",
+     "replaces what S maps by S.text, S.data and S.stack", ARGUMENTS(exec_arguments)},
+    {"drop", COMMAND_DROP, 0, "drop S|O|S.R", "destroys a space or an object, or unmaps a region",
      ARGUMENTS(drop_arguments)},
     {"touch", COMMAND_TOUCH, 0,
      "touch RANGE read|write|exec ?offset=0? ?size=rest? ?stride=4K? ?order=up|down|random? "
@@ -177,6 +241,11 @@ const struct command_spec command_table[] = {
      "measures what the hardware charges", ARGUMENTS(floor_arguments)},
     {"lookup", COMMAND_LOOKUP, 0, "lookup S@EXPR each=METRIC ?n=1000?",
      "finds an address's region as a fault does; sets $found", ARGUMENTS(lookup_arguments)},
+    {"frames", COMMAND_FRAMES, 0, "frames count=N ?below=ADDRESS? each=METRIC ?n=1000?",
+     "takes N frames in a row, uncleared, and gives them back", ARGUMENTS(frames_arguments)},
+    {"inject", COMMAND_INJECT, 0, "inject alloc nth=N|every=N | inject off",
+     "makes the N-th allocation from here on fail; sets $inject.fired",
+     ARGUMENTS(inject_arguments)},
     {"check", COMMAND_CHECK, 0, "check", "audits the whole virtual memory now", NO_ARGUMENTS},
     {"repeat", COMMAND_REPEAT, BLOCK | SCOPE | LOOP, "repeat N ?warmup=W? {...}",
      "N rounds, after W whose samples are thrown away", ARGUMENTS(repeat_arguments)},
@@ -205,20 +274,12 @@ const struct command_spec command_table[] = {
      "the block must be stopped by this error", ARGUMENTS(expect_error_arguments)},
     {"try", COMMAND_TRY, BLOCK, "try V {...}",
      "V becomes 0, or the number of what stopped the block", ARGUMENTS(try_arguments)},
-    NOT_YET("object"),
-    NOT_YET("share"),
     NOT_YET("identity"),
-    NOT_YET("resize"),
-    NOT_YET("move"),
-    NOT_YET("advise"),
     NOT_YET("sync"),
-    NOT_YET("exec"),
     NOT_YET("switch"),
     NOT_YET("squeeze"),
-    NOT_YET("frames"),
     NOT_YET("stray"),
     NOT_YET("reclaim"),
-    NOT_YET("inject"),
     NOT_YET("soak"),
     NOT_YET("parallel"),
     NOT_YET("barrier"),

@@ -12,16 +12,24 @@ enum command_id {
     COMMAND_PARAM,
     COMMAND_LIMIT,
     COMMAND_SPACE,
+    COMMAND_OBJECT,
     COMMAND_MAP,
     COMMAND_UNMAP,
     COMMAND_PROTECT,
+    COMMAND_SHARE,
+    COMMAND_RESIZE,
+    COMMAND_MOVE,
+    COMMAND_ADVISE,
     COMMAND_FORK,
+    COMMAND_EXEC,
     COMMAND_DROP,
     COMMAND_TOUCH,
     COMMAND_FILL,
     COMMAND_VERIFY,
     COMMAND_FLOOR,
     COMMAND_LOOKUP,
+    COMMAND_FRAMES,
+    COMMAND_INJECT,
     COMMAND_CHECK,
     COMMAND_REPEAT,
     COMMAND_FOREACH,
@@ -48,7 +56,8 @@ enum command_id {
 enum argument_id {
     ARGUMENT_NAME,  /* what a command makes: S, S.R */
     ARGUMENT_THING, /* what it works on: S, S.R, S@EXPR */
-    ARGUMENT_WHAT,  /* touch read|write|exec; floor WHAT; a fault; an error */
+    ARGUMENT_WHAT,  /* touch read|write|exec; floor WHAT; kind of an object; a fault; an error */
+    ARGUMENT_FROM,  /* the region that `share` shares */
     ARGUMENT_VALUE, /* an expression or a value to write */
     ARGUMENT_VARIABLE,
     ARGUMENT_METRIC,
@@ -66,6 +75,15 @@ enum argument_id {
     ARGUMENT_COMMIT,
     ARGUMENT_POPULATE,
     ARGUMENT_OBJECT,
+    ARGUMENT_PURGEABLE,
+    ARGUMENT_CACHE,
+    ARGUMENT_SHARE,
+    ARGUMENT_STACK,
+    ARGUMENT_BELOW,
+    ARGUMENT_TEXT, /* sizes of the parts of `exec` */
+    ARGUMENT_DATA,
+    ARGUMENT_NTH,
+    ARGUMENT_EVERY,
     ARGUMENT_STRIDE,
     ARGUMENT_ORDER,
     ARGUMENT_AS,
@@ -80,10 +98,13 @@ enum argument_id {
 enum argument_type {
     TYPE_SPACE_NEW,  /* S */
     TYPE_SPACE,      /* S */
+    TYPE_OBJECT_NEW, /* O */
+    TYPE_OBJECT,     /* O, or one of `words` */
     TYPE_REGION_NEW, /* S.R or S._ */
+    TYPE_REGION,     /* S.R */
     TYPE_RANGE,      /* S.R or S@EXPR */
     TYPE_ADDRESS,    /* S@EXPR */
-    TYPE_THING,      /* S or S.R */
+    TYPE_THING,      /* S, O or S.R */
     TYPE_NUMBER,     /* an expression; or one of `words` */
     TYPE_CHOICE,     /* one of `words`, written or as the value of an expression */
     TYPE_PROT,       /* none or letters of rwx */
@@ -132,6 +153,13 @@ struct command_spec {
     const struct argument_spec *arguments;
     size_t argument_count;
 };
+
+/* The regions that `exec` makes. */
+#define EXEC_REGIONS "text data stack"
+
+/* Kinds of objects, in the order of enum object_kind. */
+#define OBJECT_KINDS "anon contiguous physical file framebuffer"
+enum object_kind { OBJECT_ANON, OBJECT_CONTIGUOUS, OBJECT_PHYSICAL };
 
 extern const struct command_spec command_table[];
 extern const size_t command_table_count;

@@ -70,8 +70,10 @@ static bool is_constant(const struct variable *variable)
     case VARIABLE_CPU:
     case VARIABLE_COUNTER:
     case VARIABLE_DELTA:
-    case VARIABLE_SPACE_REGIONS:
-    case VARIABLE_SPACE_RESIDENT:
+    case VARIABLE_INJECT_FIRED:
+    case VARIABLE_THING_REGIONS:
+    case VARIABLE_THING_RESIDENT:
+    case VARIABLE_OBJECT_PHYS:
     case VARIABLE_SPACE_TABLES:
     case VARIABLE_SPACE_LOW:
     case VARIABLE_SPACE_HIGH:

@@ -66,7 +66,21 @@ void compile_set_default(const struct operand *operands, size_t index, int64_t n
 /* NULL: the command has no metric, or out of memory. */
 struct sample_state *compile_sample(struct compiler *compiler, const struct command *command);
 void compile_variable(struct compiler *compiler, struct op *op, const struct command *command);
+/* What a command works on, and what it makes. */
+void compile_thing(struct compiler *compiler, struct op *op, const struct command *command);
+void compile_making(struct compiler *compiler, struct op *op, const struct command *command);
+bool compile_are_constant(const struct operand *operands, size_t first, size_t count);
 void compile_use_scope(struct compiler *compiler, uint32_t depth);
 void *compile_allocate(struct compiler *compiler, size_t size);
+
+/* How a command is compiled. */
+struct compile_row {
+    enum command_id id;
+    bool works; /* takes its time: the limit is looked at before */
+    void (*compile)(struct compiler *compiler, const struct command *command);
+};
+/* compile_memory.c */
+extern const struct compile_row compile_memory_rows[];
+extern const size_t compile_memory_row_count;
 
 #endif

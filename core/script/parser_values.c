@@ -36,31 +36,39 @@ static bool check_region_name(struct parser *parser, struct text name)
     return false;
 }
 
-/* S: in the command that makes it, and wherever it is used. */
-static bool parse_space(struct parser *parser, struct text text, struct argument *argument)
+/* S, O: in the command that makes it, and wherever it is used. */
+static bool parse_thing(struct parser *parser, struct text text, struct argument *argument)
 {
-    argument->space_name = text;
+    argument->thing_name = text;
     return check_thing_name(parser, text);
 }
 
 static bool parse_region(struct parser *parser, struct text text, struct argument *argument)
 {
     argument->region_name = text;
-    argument->space_name = text_cut(&argument->region_name, '.');
+    argument->thing_name = text_cut(&argument->region_name, '.');
     if (argument->region_name.size == 0) {
         script_error(parser->scenario, text.data, "a region is named SPACE.REGION, not '%.*s'",
                      TEXT_ARGS(script_shown(text)));
         return false;
     }
-    return check_thing_name(parser, argument->space_name) &&
+    return check_thing_name(parser, argument->thing_name) &&
            check_region_name(parser, argument->region_name);
+}
+
+/* The name of an object, or a word that stands for something else. */
+static bool parse_object(struct parser *parser, const struct argument_spec *spec, struct text text,
+                         struct argument *argument)
+{
+    bool is_word = spec->words != NULL && words_index(spec->words, text) >= 0;
+    return is_word || parse_thing(parser, text, argument);
 }
 
 static bool parse_address(struct parser *parser, struct text text, struct argument *argument)
 {
     struct text address = text;
-    argument->space_name = text_cut(&address, '@');
-    if (!check_thing_name(parser, argument->space_name))
+    argument->thing_name = text_cut(&address, '@');
+    if (!check_thing_name(parser, argument->thing_name))
         return false;
     if (address.size >= 2 && address.data[0] == '{')
         address = (struct text){address.data + 1, address.size - 2};
@@ -81,7 +89,7 @@ static bool has_byte(struct text text, char byte)
 static bool parse_range(struct parser *parser, enum argument_type type, struct text text,
                         struct argument *argument)
 {
-    if (has_byte(text, '@'))
+    if (has_byte(text, '@') && type != TYPE_REGION)
         return parse_address(parser, text, argument);
     if (type == TYPE_ADDRESS) {
         script_error(parser->scenario, text.data, "an address is written SPACE@EXPR, not '%.*s'",
@@ -337,22 +345,27 @@ void parse_value(struct parser *parser, const struct command_spec *command,
     bool valid = true;
     argument->at = word->source.data;
     argument->text = word->text;
-    argument->space = argument->region = NO_SLOT;
+    argument->thing = argument->region = NO_SLOT;
     switch (spec->type) {
     case TYPE_SPACE_NEW:
     case TYPE_SPACE:
-        valid = parse_space(parser, word->text, argument);
+    case TYPE_OBJECT_NEW:
+        valid = parse_thing(parser, word->text, argument);
+        break;
+    case TYPE_OBJECT:
+        valid = parse_object(parser, spec, word->text, argument);
         break;
     case TYPE_REGION_NEW:
         valid = parse_region(parser, word->text, argument);
         break;
+    case TYPE_REGION:
     case TYPE_RANGE:
     case TYPE_ADDRESS:
         valid = parse_range(parser, spec->type, word->text, argument);
         break;
     case TYPE_THING:
         valid = has_byte(word->text, '.') ? parse_range(parser, TYPE_RANGE, word->text, argument)
-                                          : parse_space(parser, word->text, argument);
+                                          : parse_thing(parser, word->text, argument);
         break;
     case TYPE_NUMBER:
     case TYPE_CHOICE:

@@ -85,12 +85,15 @@ struct op {
         struct catcher *catches;
         struct map_args *map;
         struct touch_args *touch;
+        struct exec_args *exec;
     };
-    struct space_slot *space;   /* that it works on or makes */
+    struct thing_slot *thing;   /* that it works on or makes */
+    struct thing_slot *object;  /* that `map` shows; NULL: none has a name */
     struct region_cell *region; /* NULL: none, or `_` */
-    struct space_slot *child;   /* of `fork` */
+    struct region_cell *from;   /* of `share` */
+    struct thing_slot *child;   /* of `fork` */
     struct list_node *scope;    /* that what it makes belongs to */
-    uint32_t slot;              /* variable, counter, error, ... */
+    uint32_t slot;              /* variable, counter, error, kind of object, ... */
     uint32_t owner;             /* depth of the scope that a variable belongs to, or that ends */
     bool constant;              /* map and touch hold what the operands say */
 };
@@ -99,6 +102,13 @@ struct foreach_state {
     uint32_t index;
     uint32_t count;
     const struct operand *items;
+};
+
+/* The names that `exec` leaves. */
+struct exec_args {
+    struct region_cell *text;
+    struct region_cell *data;
+    struct region_cell *stack;
 };
 
 struct touch_args {

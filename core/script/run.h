@@ -51,6 +51,11 @@ size_t run_format_place(const struct program *program, const char *at, char *buf
 size_t run_format_string(struct run *run, const struct string_part *parts, char *buffer,
                          size_t size);
 
+/* Details of errors that many operations have. */
+#define RUN_NO_SPACE "the space is not alive"
+#define RUN_NO_OBJECT "the object is not alive"
+#define RUN_NO_REGION "the region is not alive"
+
 /* --- names (run_names.c) ------------------------------------------------------------------------------------ */
 
 static inline struct region_cell *run_cell(const struct run *run, uint32_t space, uint32_t region)
@@ -72,7 +77,16 @@ static inline void run_make_dead(struct thing *thing)
 }
 
 result_t run_drop_region(struct run *run, struct region_cell *cell);
-void run_drop_space(struct run *run, struct space_slot *slot);
+void run_drop_space(struct run *run, struct thing_slot *slot);
+/* The object itself lives on while regions show it. */
+void run_drop_object(struct thing_slot *slot);
+/* Is the space alive, and the region, if the operation names one? False: run->stop. */
+bool run_is_alive(struct run *run, const struct op *op);
+/* Unmaps what is left of a region in [base, end), where others may have been mapped since. */
+result_t run_unmap_part(const struct run *run, const struct region_cell *cell, uint64_t base,
+                        uint64_t end);
+/* Has the space a name over this range? Then `drop` must look from here on. */
+void run_note_overlap(const struct run *run, struct thing_slot *slot, struct range range);
 /* Drops what the scope of a depth owns, in reverse order of making, and forgets its variables. False:
  * run->stop. */
 bool run_drop_scope(struct run *run, uint32_t depth);
@@ -89,7 +103,7 @@ struct run_range {
     uint64_t offset; /* of its first byte in the name's range */
     uint64_t end;    /* last byte of the name's whole range, inclusive */
 };
-/* Resolves op->space, op->region and the range operands. False: run->stop. */
+/* Resolves op->thing, op->region and the range operands. False: run->stop. */
 bool run_resolve_range(struct run *run, const struct op *op, struct run_range *range);
 
 /* --- samples ----------------------------------------------------------------------------------------------- */

@@ -1,4 +1,4 @@
-/* Operations that measure: time, count, mark, check, floor, lookup. */
+/* Operations that measure: time, count, mark, check, inject, floor, lookup, frames. */
 #include "core/mm/mm.h"
 #include "core/script/run_ops.h"
 
@@ -75,7 +75,25 @@ const struct op *run_check(struct run *run, const struct op *op)
     return run_stop(run, op);
 }
 
-/* --- floor and lookup ----------------------------------------------------------------------------------------- */
+/* Its count starts with the next command. */
+const struct op *run_inject(struct run *run, const struct op *op)
+{
+    const struct operand *operands = op->operands;
+    bool every = operands[INJECT_EVERY].given;
+    int64_t number = 0;
+    if (op->slot != 0) {
+        mm_inject((struct mm_inject){.nth = 0});
+        return op + 1;
+    }
+    if (!run_number(run, &operands[every ? INJECT_EVERY : INJECT_NTH], &number))
+        return run_stop(run, op);
+    if (number <= 0)
+        return run_error_detail(run, op, EINVAL, "allocations are counted from 1");
+    mm_inject((struct mm_inject){.nth = (uint64_t)number, .every = every});
+    return op + 1;
+}
+
+/* --- floor, lookup, frames ----------------------------------------------------------------------------------------- */
 
 static bool read_count(struct run *run, const struct operand *operand, uint64_t *count)
 {
@@ -121,9 +139,9 @@ const struct op *run_lookup(struct run *run, const struct op *op)
     if (!run_number(run, &op->operands[LOOKUP_ADDRESS], &address) ||
         !read_count(run, &op->operands[LOOKUP_N], &left))
         return run_stop(run, op);
-    if (!op->space->thing.alive)
-        return run_error_detail(run, op, ENOENT, "the space is not alive");
-    struct space *space = op->space->space;
+    struct space *space = op->thing->space;
+    if (space == NULL)
+        return run_error_detail(run, op, ENOENT, RUN_NO_SPACE);
     bool found = false;
     for (; left > 0; left--) {
         ticks_t start = machine_ticks();
@@ -137,5 +155,34 @@ const struct op *run_lookup(struct run *run, const struct op *op)
         .value = {.number = found},
         .owner = op->owner,
     };
+    return op + 1;
+}
+
+const struct op *run_frames(struct run *run, const struct op *op)
+{
+    const struct operand *operands = op->operands;
+    int64_t count;
+    int64_t below = 0;
+    uint64_t left;
+    if (!run_number(run, &operands[FRAMES_COUNT], &count) ||
+        (operands[FRAMES_BELOW].given && !run_number(run, &operands[FRAMES_BELOW], &below)) ||
+        !read_count(run, &operands[FRAMES_N], &left))
+        return run_stop(run, op);
+    if (count <= 0 || (operands[FRAMES_BELOW].given && below < (int64_t)PAGE_SIZE))
+        return run_error_detail(run, op, EINVAL, "no frames are asked for, or none can be there");
+    phys_t limit = phys(page_floor((uint64_t)below));
+    for (; left > 0; left--) {
+        phys_t first;
+        ticks_t start = machine_ticks();
+        result_t result = mm_frames_take((uint64_t)count, limit, &first);
+        if (LIKELY(result == OK))
+            mm_frames_give(first, (uint64_t)count);
+        ticks_t end = machine_ticks();
+        if (result != OK)
+            return run_error(run, op, result);
+        run_sample(op, op->sample, end - start);
+        if (left % 64 == 0 && run_is_late(run))
+            return run_stop(run, op);
+    }
     return op + 1;
 }

@@ -1,37 +1,40 @@
-/* Operations that build: spaces, regions, forks. */
+/* Operations that build: spaces, objects, regions, forks. */
+#include "core/mm/anonymous.h"
+#include "core/mm/contiguous.h"
+#include "core/mm/object.h"
+#include "core/mm/physical.h"
 #include "core/script/run_ops.h"
 
 const struct op *run_space(struct run *run, const struct op *op)
 {
-    struct space_slot *slot = op->space;
+    struct thing_slot *slot = op->thing;
     if (slot->thing.alive)
-        return run_error_detail(run, op, EEXIST, "the space is alive already");
+        return run_error_detail(run, op, EEXIST, "the name is alive already");
     result_t result = space_create(&slot->space);
-    if (result != OK)
+    if (result != OK) {
+        slot->space = NULL;
         return run_error(run, op, result);
+    }
     slot->has_holes = false;
     run_make_alive(&slot->thing, op->scope);
     return op + 1;
 }
 
-/* --- map ----------------------------------------------------------------------------------------------------- */
+/* --- object --------------------------------------------------------------------------------------------------- */
 
-enum { AT_ANY, AT_RANDOM };
+struct object_args {
+    enum object_kind kind;
+    uint64_t size_bytes;
+    enum commit commit;
+    uint64_t align_bytes;
+    phys_t below; /* 0: anywhere */
+    phys_t at;
+};
 
-static bool evaluate_at(struct run *run, const struct operand *operand, struct map_args *args)
+static bool refuse(struct run *run, result_t error, const char *detail)
 {
-    struct value value;
-    unsigned choice;
-    args->at = MAP_AT_ANY;
-    if (!operand->given)
-        return true;
-    if (!run_value(run, operand, &value))
-        return false;
-    if (value.word != WORD_NONE)
-        return run_choice(run, operand, &choice) && choice == AT_ANY;
-    args->at = MAP_AT_FIXED;
-    args->address = (uint64_t)value.number;
-    return true;
+    run->stop = (struct stop){.kind = STOP_ERROR, .number = (int)error, .detail = detail};
+    return false;
 }
 
 static bool evaluate_switch(struct run *run, const struct operand *operand, bool fallback, bool *on)
@@ -43,62 +46,182 @@ static bool evaluate_switch(struct run *run, const struct operand *operand, bool
     return true;
 }
 
+static bool evaluate_physical_at(struct run *run, const struct operand *operand, phys_t *at)
+{
+    struct value value;
+    unsigned choice;
+    uint64_t size_bytes;
+    if (!run_value(run, operand, &value))
+        return false;
+    *at = value.word == WORD_NONE ? phys((uint64_t)value.number) : physical_window(&size_bytes);
+    return value.word == WORD_NONE || run_choice(run, operand, &choice);
+}
+
+static bool evaluate_object(struct run *run, const struct op *op, struct object_args *args)
+{
+    const struct operand *operands = op->operands;
+    int64_t size;
+    int64_t align = (int64_t)PAGE_SIZE;
+    int64_t below = 0;
+    bool commit;
+    bool purgeable;
+    if (!run_number(run, &operands[OBJECT_SIZE], &size) ||
+        !evaluate_switch(run, &operands[OBJECT_COMMIT], true, &commit) ||
+        !evaluate_switch(run, &operands[OBJECT_PURGEABLE], false, &purgeable) ||
+        (operands[OBJECT_ALIGN].given && !run_number(run, &operands[OBJECT_ALIGN], &align)) ||
+        (operands[OBJECT_BELOW].given && !run_number(run, &operands[OBJECT_BELOW], &below)) ||
+        (operands[OBJECT_AT].given && !evaluate_physical_at(run, &operands[OBJECT_AT], &args->at)))
+        return false;
+    args->kind = (enum object_kind)op->slot;
+    args->size_bytes = (uint64_t)size;
+    args->commit = commit ? COMMIT_ON : COMMIT_OFF;
+    args->align_bytes = (uint64_t)align;
+    args->below = phys(page_floor((uint64_t)below));
+    if (size <= 0 || !is_page_aligned(args->size_bytes))
+        return refuse(run, EINVAL, "the size of an object is a positive number of pages");
+    if (operands[OBJECT_BELOW].given && below < (int64_t)PAGE_SIZE)
+        return refuse(run, EINVAL, "no frame ends below that");
+    if (args->size_bytes > machine_user_high())
+        return refuse(run, ERANGE, "no space is as large as that");
+    return true;
+}
+
+static result_t create_object(const struct object_args *args, struct thing_slot *slot)
+{
+    uint64_t page_count = args->size_bytes >> PAGE_SHIFT;
+    result_t result = ENOTSUP;
+    slot->object_phys = PHYS_NONE;
+    if (args->kind == OBJECT_ANON) {
+        result = anonymous_create(page_count, args->commit, &slot->object);
+    } else if (args->kind == OBJECT_CONTIGUOUS) {
+        result = contiguous_create(page_count, args->align_bytes, args->below, &slot->object);
+        if (result == OK)
+            slot->object_phys = contiguous_first(slot->object);
+    } else if (args->kind == OBJECT_PHYSICAL) {
+        result = physical_create(args->at, page_count, &slot->object);
+        slot->object_phys = args->at;
+    }
+    if (result != OK)
+        slot->object = NULL;
+    return result;
+}
+
+const struct op *run_object(struct run *run, const struct op *op)
+{
+    struct thing_slot *slot = op->thing;
+    struct object_args args = {.at = PHYS_NONE};
+    if (slot->thing.alive)
+        return run_error_detail(run, op, EEXIST, "the name is alive already");
+    if (!evaluate_object(run, op, &args))
+        return run_stop(run, op);
+    result_t result = create_object(&args, slot);
+    if (result != OK)
+        return run_error(run, op, result);
+    object_name(slot->object);
+    slot->object_bytes = args.size_bytes;
+    run_make_alive(&slot->thing, op->scope);
+    return op + 1;
+}
+
+/* --- map ----------------------------------------------------------------------------------------------------- */
+
+enum { AT_ANY, AT_RANDOM };
+
+bool run_evaluate_at(struct run *run, const struct operand *operand, enum map_at *at,
+                     uint64_t *address)
+{
+    struct value value;
+    unsigned choice = AT_ANY;
+    *at = MAP_AT_ANY;
+    if (!operand->given)
+        return true;
+    if (!run_value(run, operand, &value))
+        return false;
+    if (value.word != WORD_NONE && !run_choice(run, operand, &choice))
+        return false;
+    *at = value.word == WORD_NONE ? MAP_AT_FIXED
+          : choice == AT_RANDOM   ? MAP_AT_RANDOM
+                                  : MAP_AT_ANY;
+    *address = (uint64_t)value.number;
+    return true;
+}
+
 bool run_map_evaluate(struct run *run, const struct op *op)
 {
     const struct operand *operands = op->operands;
     struct map_args *args = op->map;
-    int64_t size;
+    int64_t size = 0;
+    int64_t offset = 0;
     int64_t align = (int64_t)PAGE_SIZE;
     unsigned if_taken = IF_TAKEN_REFUSE;
+    unsigned cache;
     args->prot = PROT_READ | PROT_WRITE;
-    if (!run_number(run, &operands[MAP_SIZE], &size) ||
-        !evaluate_at(run, &operands[MAP_AT], args) ||
+    if ((operands[MAP_SIZE].given && !run_number(run, &operands[MAP_SIZE], &size)) ||
+        (operands[MAP_OFFSET].given && !run_number(run, &operands[MAP_OFFSET], &offset)) ||
+        !run_evaluate_at(run, &operands[MAP_AT], &args->at, &args->address) ||
         (operands[MAP_PROT].given && !run_prot(run, &operands[MAP_PROT], &args->prot)) ||
         (operands[MAP_ALIGN].given && !run_number(run, &operands[MAP_ALIGN], &align)) ||
         (operands[MAP_IF_TAKEN].given && !run_choice(run, &operands[MAP_IF_TAKEN], &if_taken)) ||
+        !evaluate_switch(run, &operands[MAP_SHARE], false, &args->shared) ||
         !evaluate_switch(run, &operands[MAP_COMMIT], true, &args->commit) ||
-        !evaluate_switch(run, &operands[MAP_POPULATE], false, &args->populate))
+        !evaluate_switch(run, &operands[MAP_POPULATE], false, &args->populate) ||
+        !evaluate_switch(run, &operands[MAP_STACK], false, &args->stack) ||
+        (operands[MAP_CACHE].given && !run_choice(run, &operands[MAP_CACHE], &cache)))
         return false;
     args->size_bytes = (uint64_t)size;
+    args->offset_bytes = (uint64_t)offset;
     args->align_bytes = (uint64_t)align;
     args->if_taken = (enum if_taken)if_taken;
     return true;
 }
 
-/* Names may lie over one another from here on: `drop` must look. */
-static void note_overlap(const struct run *run, struct space_slot *slot, uint64_t base,
-                         uint64_t size)
+/* The object that a name stands for now, and how much of it there is to map. */
+static bool choose_object(struct run *run, const struct op *op)
 {
-    uint32_t space = slot->thing.space;
-    for (uint32_t i = 0; i < run->program->script->region_count && !slot->has_holes; i++) {
-        const struct region_cell *cell = run_cell(run, space, i);
-        slot->has_holes = cell->thing.alive && cell->range.base < base + size &&
-                          cell->range.base + cell->range.size_bytes > base;
-    }
+    const struct thing_slot *slot = op->object;
+    struct map_args *args = op->map;
+    if (slot->object == NULL)
+        return refuse(run, ENOENT, RUN_NO_OBJECT);
+    args->object = slot->object;
+    if (op->operands[MAP_SIZE].given)
+        return true;
+    if (args->offset_bytes >= slot->object_bytes)
+        return refuse(run, ERANGE, "the offset is outside of the object");
+    args->size_bytes = slot->object_bytes - args->offset_bytes;
+    return true;
+}
+
+void run_bind_region(struct run *run, const struct op *op, struct range range)
+{
+    struct region_cell *cell = op->region;
+    if (cell == NULL)
+        return;
+    cell->range = range;
+    cell->born = ++run->births;
+    run_make_alive(&cell->thing, op->scope);
 }
 
 const struct op *run_map(struct run *run, const struct op *op)
 {
-    struct space_slot *slot = op->space;
+    struct thing_slot *slot = op->thing;
     struct region_cell *cell = op->region;
-    if (UNLIKELY(!slot->thing.alive))
-        return run_error_detail(run, op, ENOENT, "the space is not alive");
+    if (UNLIKELY(slot->space == NULL))
+        return run_error_detail(run, op, ENOENT, RUN_NO_SPACE);
     if (UNLIKELY(cell != NULL && cell->thing.alive))
         return run_error_detail(run, op, EEXIST, "the region is alive already");
     if (UNLIKELY(!op->constant && !run_map_evaluate(run, op)))
+        return run_stop(run, op);
+    if (op->object != NULL && !choose_object(run, op))
         return run_stop(run, op);
 
     virt_t base;
     result_t result = space_map(slot->space, op->map, &base);
     if (UNLIKELY(result != OK))
         return run_error(run, op, result);
-    if (UNLIKELY(op->map->at == MAP_AT_FIXED && !slot->has_holes))
-        note_overlap(run, slot, base.value, op->map->size_bytes);
-    if (cell == NULL)
-        return op + 1;
-    cell->range = (struct range){.base = base.value, .size_bytes = op->map->size_bytes};
-    cell->born = ++run->births;
-    run_make_alive(&cell->thing, op->scope);
+    struct range range = {.base = base.value, .size_bytes = op->map->size_bytes};
+    if (UNLIKELY(op->map->at == MAP_AT_FIXED))
+        run_note_overlap(run, slot, range);
+    run_bind_region(run, op, range);
     return op + 1;
 }
 
@@ -112,7 +235,7 @@ const struct op *run_unmap(struct run *run, const struct op *op)
     result_t result = space_unmap(range.space, range.range);
     if (result != OK)
         return run_error(run, op, result);
-    op->space->has_holes = true;
+    op->thing->has_holes = true;
     return op + 1;
 }
 
@@ -130,21 +253,23 @@ const struct op *run_protect(struct run *run, const struct op *op)
 
 const struct op *run_fork(struct run *run, const struct op *op)
 {
-    const struct space_slot *parent = op->space;
-    struct space_slot *child = op->child;
-    if (!parent->thing.alive)
-        return run_error_detail(run, op, ENOENT, "the space is not alive");
+    const struct thing_slot *parent = op->thing;
+    struct thing_slot *child = op->child;
+    if (parent->space == NULL)
+        return run_error_detail(run, op, ENOENT, RUN_NO_SPACE);
     if (child->thing.alive)
         return run_error_detail(run, op, EEXIST, "the child's name is alive already");
     result_t result = space_fork(parent->space, &child->space);
-    if (result != OK)
+    if (result != OK) {
+        child->space = NULL;
         return run_error(run, op, result);
+    }
     child->has_holes = parent->has_holes;
     run_make_alive(&child->thing, op->scope);
 
     /* The names of the child's regions belong to the child: they are in no scope's list. */
-    const struct region_cell *from = run_cell(run, parent->thing.space, 0);
-    struct region_cell *to = run_cell(run, child->thing.space, 0);
+    const struct region_cell *from = run_cell(run, parent->thing.slot, 0);
+    struct region_cell *to = run_cell(run, child->thing.slot, 0);
     for (uint32_t i = 0; i < run->program->script->region_count; i++) {
         to[i].range = from[i].range;
         to[i].born = from[i].born;
@@ -153,18 +278,25 @@ const struct op *run_fork(struct run *run, const struct op *op)
     return op + 1;
 }
 
+static const struct op *drop_object(struct run *run, const struct op *op)
+{
+    if (object_region_count(op->thing->object) != 0)
+        return run_error_detail(run, op, EBUSY, "regions show the object");
+    run_drop_object(op->thing);
+    return op + 1;
+}
+
 const struct op *run_drop_thing(struct run *run, const struct op *op)
 {
-    struct space_slot *slot = op->space;
-    if (!slot->thing.alive)
-        return run_error_detail(run, op, ENOENT, "the space is not alive");
+    struct thing_slot *slot = op->thing;
+    if (op->region == NULL && slot->object != NULL)
+        return drop_object(run, op);
+    if (!run_is_alive(run, op))
+        return run_stop(run, op);
     if (op->region == NULL) {
         run_drop_space(run, slot);
         return op + 1;
     }
-    struct region_cell *cell = op->region;
-    if (!cell->thing.alive)
-        return run_error_detail(run, op, ENOENT, "the region is not alive");
-    result_t result = run_drop_region(run, cell);
+    result_t result = run_drop_region(run, op->region);
     return result == OK ? op + 1 : run_error(run, op, result);
 }

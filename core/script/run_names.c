@@ -1,4 +1,6 @@
 /* Names at run time: what is alive, what a scope drops at its end, what range a name stands for. */
+#include "core/mm/mm.h"
+#include "core/mm/object.h"
 #include "core/script/run.h"
 
 /* --- dropping --------------------------------------------------------------------------------------------- */
@@ -9,7 +11,7 @@ static const struct region_cell *find_younger(const struct run *run, const struc
 {
     const struct region_cell *lowest = NULL;
     for (uint32_t i = 0; i < run->program->script->region_count; i++) {
-        const struct region_cell *other = run_cell(run, cell->thing.space, i);
+        const struct region_cell *other = run_cell(run, cell->thing.slot, i);
         const struct range *range = &other->range;
         bool overlaps = other->thing.alive && other->born > cell->born && range->base < end &&
                         range->base + range->size_bytes > base;
@@ -19,12 +21,10 @@ static const struct region_cell *find_younger(const struct run *run, const struc
     return lowest;
 }
 
-/* Unmaps what is left of a region where others may have been mapped into its range since. */
-static result_t unmap_around_others(const struct run *run, struct space *space,
-                                    const struct region_cell *cell)
+static result_t unmap_around_others(const struct run *run, const struct region_cell *cell,
+                                    uint64_t base, uint64_t end)
 {
-    uint64_t base = cell->range.base;
-    uint64_t end = base + cell->range.size_bytes;
+    struct space *space = run->things[cell->thing.slot].space;
     while (base < end) {
         const struct region_cell *other = find_younger(run, cell, base, end);
         uint64_t stop = other == NULL ? end : other->range.base;
@@ -39,20 +39,28 @@ static result_t unmap_around_others(const struct run *run, struct space *space,
     return OK;
 }
 
+result_t run_unmap_part(const struct run *run, const struct region_cell *cell, uint64_t base,
+                        uint64_t end)
+{
+    const struct thing_slot *slot = &run->things[cell->thing.slot];
+    if (slot->has_holes)
+        return unmap_around_others(run, cell, base, end);
+    return space_unmap(slot->space, (struct range){.base = base, .size_bytes = end - base});
+}
+
 result_t run_drop_region(struct run *run, struct region_cell *cell)
 {
-    const struct space_slot *slot = &run->spaces[cell->thing.space];
-    result_t result = slot->has_holes ? unmap_around_others(run, slot->space, cell)
-                                      : space_unmap(slot->space, cell->range);
+    uint64_t base = cell->range.base;
+    result_t result = run_unmap_part(run, cell, base, base + cell->range.size_bytes);
     if (result == OK)
         run_make_dead(&cell->thing);
     return result;
 }
 
-void run_drop_space(struct run *run, struct space_slot *slot)
+void run_drop_space(struct run *run, struct thing_slot *slot)
 {
     uint32_t count = run->program->script->region_count;
-    struct region_cell *cells = run_cell(run, slot->thing.space, 0);
+    struct region_cell *cells = run_cell(run, slot->thing.slot, 0);
     for (uint32_t i = 0; i < count; i++) {
         if (cells[i].thing.alive)
             run_make_dead(&cells[i].thing);
@@ -62,20 +70,42 @@ void run_drop_space(struct run *run, struct space_slot *slot)
     slot->space = NULL;
 }
 
+void run_drop_object(struct thing_slot *slot)
+{
+    run_make_dead(&slot->thing);
+    object_unname(slot->object);
+    slot->object = NULL;
+}
+
+static result_t drop_thing(struct run *run, struct thing *thing)
+{
+    if (thing->region != NO_SLOT)
+        return run_drop_region(run, CONTAINER_OF(thing, struct region_cell, thing));
+    struct thing_slot *slot = CONTAINER_OF(thing, struct thing_slot, thing);
+    if (slot->object != NULL)
+        run_drop_object(slot);
+    else
+        run_drop_space(run, slot);
+    return OK;
+}
+
+/* What this asks the core for is no command's: it neither fails on purpose nor counts. */
+static result_t drop_things(struct run *run, struct list_node *scope)
+{
+    uint64_t inject = mm_inject_suspend();
+    result_t result = OK;
+    while (!list_is_empty(scope) && result == OK)
+        result = drop_thing(run, CONTAINER_OF(scope->previous, struct thing, link));
+    mm_inject_resume(inject);
+    return result;
+}
+
 bool run_drop_scope(struct run *run, uint32_t depth)
 {
-    struct list_node *scope = &run->scopes[depth];
-    while (!list_is_empty(scope)) {
-        struct thing *thing = CONTAINER_OF(scope->previous, struct thing, link);
-        if (thing->region == NO_SLOT) {
-            run_drop_space(run, CONTAINER_OF(thing, struct space_slot, thing));
-            continue;
-        }
-        result_t result = run_drop_region(run, CONTAINER_OF(thing, struct region_cell, thing));
-        if (result != OK) {
-            run->stop = (struct stop){.kind = STOP_CLEANUP, .number = (int)result};
-            return false;
-        }
+    result_t result = drop_things(run, &run->scopes[depth]);
+    if (result != OK) {
+        run->stop = (struct stop){.kind = STOP_CLEANUP, .number = (int)result};
+        return false;
     }
     for (uint32_t i = 0; i < run->program->script->variable_count; i++) {
         if (run->variables[i].owner == depth)
@@ -93,6 +123,16 @@ bool run_drop_scopes(struct run *run, uint32_t depth)
             break;
     }
     return true;
+}
+
+void run_note_overlap(const struct run *run, struct thing_slot *slot, struct range range)
+{
+    for (uint32_t i = 0; i < run->program->script->region_count && !slot->has_holes; i++) {
+        const struct region_cell *cell = run_cell(run, slot->thing.slot, i);
+        slot->has_holes = cell->thing.alive &&
+                          cell->range.base < range.base + range.size_bytes &&
+                          cell->range.base + cell->range.size_bytes > range.base;
+    }
 }
 
 /* --- ranges -------------------------------------------------------------------------------------------------- */
@@ -135,7 +175,7 @@ static bool resolve_named(struct run *run, const struct op *op, struct run_range
 {
     const struct region_cell *cell = op->region;
     if (!cell->thing.alive)
-        return refuse(run, ENOENT, "the region is not alive");
+        return refuse(run, ENOENT, RUN_NO_REGION);
     if (offset > cell->range.size_bytes)
         return refuse(run, ERANGE, "the offset is outside of the region");
     const struct operand *operand = &op->operands[RANGE_SIZE];
@@ -157,12 +197,19 @@ static bool resolve_named(struct run *run, const struct op *op, struct run_range
     return true;
 }
 
+bool run_is_alive(struct run *run, const struct op *op)
+{
+    if (op->thing->space == NULL)
+        return refuse(run, ENOENT, RUN_NO_SPACE);
+    return op->region == NULL || op->region->thing.alive || refuse(run, ENOENT, RUN_NO_REGION);
+}
+
 bool run_resolve_range(struct run *run, const struct op *op, struct run_range *range)
 {
-    const struct space_slot *slot = op->space;
+    const struct thing_slot *slot = op->thing;
     int64_t offset = 0;
-    if (!slot->thing.alive)
-        return refuse(run, ENOENT, "the space is not alive");
+    if (slot->space == NULL)
+        return refuse(run, ENOENT, RUN_NO_SPACE);
     if (op->operands[RANGE_OFFSET].given && !run_number(run, &op->operands[RANGE_OFFSET], &offset))
         return false;
     range->space = slot->space;

@@ -43,6 +43,12 @@ const struct op *run_count_end(struct run *run, const struct op *op);
 const struct op *run_mark(struct run *run, const struct op *op);
 const struct op *run_check(struct run *run, const struct op *op);
 
+/* slot: 0 `alloc`, 1 `off`. */
+enum inject_operand { INJECT_NTH, INJECT_EVERY, INJECT_OPERANDS };
+const struct op *run_inject(struct run *run, const struct op *op);
+enum frames_operand { FRAMES_COUNT, FRAMES_BELOW, FRAMES_N, FRAMES_OPERANDS };
+const struct op *run_frames(struct run *run, const struct op *op);
+
 enum floor_operand { FLOOR_WHAT, FLOOR_N, FLOOR_OPERANDS };
 const struct op *run_floor(struct run *run, const struct op *op);
 enum lookup_operand { LOOKUP_ADDRESS, LOOKUP_N, LOOKUP_OPERANDS };
@@ -51,24 +57,53 @@ const struct op *run_lookup(struct run *run, const struct op *op);
 /* --- memory (run_memory.c) ---------------------------------------------------------------------------------- */
 
 const struct op *run_space(struct run *run, const struct op *op);
+enum object_operand {
+    OBJECT_SIZE,
+    OBJECT_COMMIT,
+    OBJECT_PURGEABLE,
+    OBJECT_ALIGN,
+    OBJECT_BELOW,
+    OBJECT_AT,
+    OBJECT_OPERANDS
+};
+const struct op *run_object(struct run *run, const struct op *op);
 enum map_operand {
     MAP_SIZE,
+    MAP_OFFSET,
     MAP_PROT,
+    MAP_SHARE,
     MAP_AT,
     MAP_ALIGN,
     MAP_IF_TAKEN,
     MAP_COMMIT,
     MAP_POPULATE,
+    MAP_STACK,
+    MAP_CACHE,
     MAP_OPERANDS
 };
 const struct op *run_map(struct run *run, const struct op *op);
 /* Evaluates the operands into op->map; run_map() does so itself unless they are constant. */
 bool run_map_evaluate(struct run *run, const struct op *op);
+/* The value of at=. False: run->stop. */
+bool run_evaluate_at(struct run *run, const struct operand *operand, enum map_at *at,
+                     uint64_t *address);
+/* The name that the operation makes, if any, is alive and stands for this range. */
+void run_bind_region(struct run *run, const struct op *op, struct range range);
 const struct op *run_unmap(struct run *run, const struct op *op);
 enum protect_operand { PROTECT_PROT = RANGE_OPERANDS, PROTECT_OPERANDS };
 const struct op *run_protect(struct run *run, const struct op *op);
 const struct op *run_fork(struct run *run, const struct op *op);
 const struct op *run_drop_thing(struct run *run, const struct op *op);
+
+/* --- changes (run_change.c) --------------------------------------------------------------------------------- */
+
+const struct op *run_resize(struct run *run, const struct op *op);
+const struct op *run_move(struct run *run, const struct op *op);
+enum advise_operand { ADVISE_WHAT = RANGE_OPERANDS, ADVISE_OPERANDS };
+const struct op *run_advise(struct run *run, const struct op *op);
+const struct op *run_share(struct run *run, const struct op *op);
+enum exec_operand { EXEC_TEXT, EXEC_DATA, EXEC_STACK, EXEC_OPERANDS };
+const struct op *run_exec(struct run *run, const struct op *op);
 
 /* --- contents and accesses (run_access.c) ------------------------------------------------------------------- */
 

@@ -15,18 +15,22 @@
 
 #define FLOOR_SAMPLES_MAX 1024
 
-/* What can be alive under a name: a space, or a region of one. */
+/* What can be alive under a name: a space, an object, or a region of a space. */
 struct thing {
     struct list_node link; /* in run->scopes; next is NULL: in none */
-    uint32_t space;        /* slots */
-    uint32_t region;       /* NO_SLOT: the space itself */
+    uint32_t slot;         /* of a space or object */
+    uint32_t region;       /* NO_SLOT: the space or object itself */
     bool alive;
 };
 
-struct space_slot {
+/* What a name without a dot stands for: alive, it is one of the two. */
+struct thing_slot {
     struct thing thing;
     struct space *space;
-    bool has_holes; /* names may lie over one another's ranges */
+    struct object *object;
+    uint64_t object_bytes;
+    phys_t object_phys; /* first frame of frames in a row */
+    bool has_holes;     /* of a space: names may lie over one another's ranges */
 };
 
 struct region_cell {
@@ -89,7 +93,7 @@ struct run {
     ticks_t deadline;
     struct stop stop;
     struct variable_slot *variables;
-    struct space_slot *spaces;
+    struct thing_slot *things;
     struct region_cell *cells; /* [space * region_count + region] */
     struct list_node *scopes;  /* what is alive, by depth of the owning scope, in order of making */
     uint64_t births;

@@ -1,5 +1,6 @@
 /* Values at run time: variables, expressions, operands. */
 #include "core/mm/mm.h"
+#include "core/mm/object.h"
 #include "core/script/expression.h"
 #include "core/script/run.h"
 
@@ -13,11 +14,10 @@ static bool stop_with(struct run *run, result_t error, const char *at, const cha
 
 static struct space *alive_space(struct run *run, uint32_t slot)
 {
-    struct space_slot *space = &run->spaces[slot];
-    if (space->thing.alive)
-        return space->space;
-    (void)stop_with(run, ENOENT, NULL, "the space is not alive");
-    return NULL;
+    struct space *space = run->things[slot].space;
+    if (space == NULL)
+        (void)stop_with(run, ENOENT, NULL, RUN_NO_SPACE);
+    return space;
 }
 
 static bool read_space(struct run *run, const struct variable *variable, int64_t *number)
@@ -25,9 +25,9 @@ static bool read_space(struct run *run, const struct variable *variable, int64_t
     struct space *space = alive_space(run, variable->slot);
     if (space == NULL)
         return false;
-    if (variable->kind == VARIABLE_SPACE_REGIONS)
+    if (variable->kind == VARIABLE_THING_REGIONS)
         *number = (int64_t)space_region_count(space);
-    else if (variable->kind == VARIABLE_SPACE_RESIDENT)
+    else if (variable->kind == VARIABLE_THING_RESIDENT)
         *number = (int64_t)space_resident_pages(space);
     else if (variable->kind == VARIABLE_SPACE_TABLES)
         *number = (int64_t)space_table_frames(space);
@@ -40,6 +40,29 @@ static bool read_space(struct run *run, const struct variable *variable, int64_t
     return true;
 }
 
+static bool read_object(struct run *run, const struct variable *variable, int64_t *number)
+{
+    const struct thing_slot *slot = &run->things[variable->slot];
+    if (slot->object == NULL)
+        return stop_with(run, ENOENT, NULL, RUN_NO_OBJECT);
+    if (variable->kind == VARIABLE_THING_REGIONS)
+        *number = (int64_t)object_region_count(slot->object);
+    else if (variable->kind == VARIABLE_THING_RESIDENT)
+        *number = (int64_t)slot->object->ops->resident(slot->object);
+    else if (slot->object_phys.value == PHYS_NONE.value)
+        return stop_with(run, ENOTSUP, NULL, "only frames in a row have one address");
+    else
+        *number = (int64_t)slot->object_phys.value;
+    return true;
+}
+
+/* What spaces and objects both have. */
+static bool read_thing(struct run *run, const struct variable *variable, int64_t *number)
+{
+    bool is_object = run->things[variable->slot].object != NULL;
+    return is_object ? read_object(run, variable, number) : read_space(run, variable, number);
+}
+
 static bool read_region(struct run *run, const struct variable *variable, int64_t *number)
 {
     struct space *space = alive_space(run, variable->slot);
@@ -47,7 +70,7 @@ static bool read_region(struct run *run, const struct variable *variable, int64_
         return false;
     const struct region_cell *cell = run_cell(run, variable->slot, variable->region);
     if (!cell->thing.alive)
-        return stop_with(run, ENOENT, NULL, "the region is not alive");
+        return stop_with(run, ENOENT, NULL, RUN_NO_REGION);
     if (variable->kind == VARIABLE_REGION_BASE)
         *number = (int64_t)cell->range.base;
     else if (variable->kind == VARIABLE_REGION_SIZE)
@@ -105,8 +128,14 @@ bool run_read_variable(struct run *run, const struct variable *variable, struct 
         value->number =
             (int64_t)(counter_read((enum counter)variable->slot) - run->mark[variable->slot]);
         return true;
-    case VARIABLE_SPACE_REGIONS:
-    case VARIABLE_SPACE_RESIDENT:
+    case VARIABLE_INJECT_FIRED:
+        value->number = mm_inject_fired();
+        return true;
+    case VARIABLE_THING_REGIONS:
+    case VARIABLE_THING_RESIDENT:
+        return read_thing(run, variable, &value->number);
+    case VARIABLE_OBJECT_PHYS:
+        return read_object(run, variable, &value->number);
     case VARIABLE_SPACE_TABLES:
     case VARIABLE_SPACE_LOW:
     case VARIABLE_SPACE_HIGH:

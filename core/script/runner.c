@@ -91,6 +91,7 @@ static void execute(struct combination *combination, enum verdict *verdict, cons
     struct run *run = &combination->run;
     uint64_t before[COUNTER_COUNT];
     uint64_t after[COUNTER_COUNT];
+    mm_set_seed(run->facts->seed);
     uint64_t free_before = mm_free_bytes();
     read_counters(before);
     memcpy(run->mark, before, sizeof(before));

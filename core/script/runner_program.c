@@ -14,18 +14,18 @@ static result_t prepare_names(struct compiler *compiler)
     const struct script *script = compiler->program->script;
     uint32_t regions = script->region_count;
     run->variables = arena_alloc(compiler->arena, script->variable_count * sizeof(*run->variables));
-    run->spaces = arena_alloc(compiler->arena, script->space_count * sizeof(*run->spaces));
-    run->cells = arena_alloc(compiler->arena, script->space_count * regions * sizeof(*run->cells));
+    run->things = arena_alloc(compiler->arena, script->thing_count * sizeof(*run->things));
+    run->cells = arena_alloc(compiler->arena, script->thing_count * regions * sizeof(*run->cells));
     run->scopes = arena_alloc(compiler->arena, (script->depth_max + 1) * sizeof(struct list_node));
-    if (!run->variables || !run->spaces || !run->cells || !run->scopes)
+    if (!run->variables || !run->things || !run->cells || !run->scopes)
         return ENOMEM;
 
     for (uint32_t i = 0; i < script->variable_count; i++)
         run->variables[i].value = (struct value){.word = WORD_UNSET};
-    for (uint32_t i = 0; i < script->space_count; i++) {
-        run->spaces[i].thing = (struct thing){.space = i, .region = NO_SLOT};
+    for (uint32_t i = 0; i < script->thing_count; i++) {
+        run->things[i].thing = (struct thing){.slot = i, .region = NO_SLOT};
         for (uint32_t k = 0; k < regions; k++)
-            run_cell(run, i, k)->thing = (struct thing){.space = i, .region = k};
+            run_cell(run, i, k)->thing = (struct thing){.slot = i, .region = k};
     }
     for (uint32_t i = 0; i <= script->depth_max; i++)
         list_init(&run->scopes[i]);
@@ -126,10 +126,13 @@ void runner_execute(struct run *run)
 bool runner_clean_up(struct run *run)
 {
     struct stop stop = run->stop;
+    mm_inject((struct mm_inject){.nth = 0});
     bool in_order = run_drop_scopes(run, 0);
-    for (uint32_t i = 0; i < run->program->script->space_count && !in_order; i++) {
-        if (run->spaces[i].thing.alive)
-            run_drop_space(run, &run->spaces[i]);
+    for (uint32_t i = 0; i < run->program->script->thing_count && !in_order; i++) {
+        if (run->things[i].space != NULL)
+            run_drop_space(run, &run->things[i]);
+        else if (run->things[i].object != NULL)
+            run_drop_object(&run->things[i]);
     }
     run->stop = stop;
     space_load(NULL);

@@ -24,9 +24,11 @@ enum variable_kind {
     VARIABLE_CONSTANT, /* $E.NAME, $F.kind: number */
     VARIABLE_COUNTER,  /* slot: enum counter */
     VARIABLE_DELTA,
-    VARIABLE_SPACE_REGIONS, /* slot: space */
-    VARIABLE_SPACE_RESIDENT,
-    VARIABLE_SPACE_TABLES,
+    VARIABLE_INJECT_FIRED,
+    VARIABLE_THING_REGIONS, /* slot: space or object */
+    VARIABLE_THING_RESIDENT,
+    VARIABLE_OBJECT_PHYS, /* slot: object */
+    VARIABLE_SPACE_TABLES, /* slot: space */
     VARIABLE_SPACE_LOW,
     VARIABLE_SPACE_HIGH,
     VARIABLE_SPACE_DIGEST,

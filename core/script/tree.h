@@ -37,9 +37,9 @@ struct argument {
     struct expression *expression; /* NUMBER, CHOICE, PROT; of S@EXPR */
     struct list_item *items;       /* LIST */
     struct string_part *string;    /* STRING */
-    struct text space_name;        /* of S, S.R, S@EXPR */
+    struct text thing_name;        /* the S or O of S, O, S.R, S@EXPR */
     struct text region_name;
-    uint32_t space;  /* slots, by the checker; NO_SLOT: not that kind of thing */
+    uint32_t thing;  /* slots, by the checker; NO_SLOT: no such name */
     uint32_t region; /* NO_SLOT also for the region `_` */
     uint32_t slot;   /* variable, metric, counter, error or fault number */
     uint32_t owner;  /* of what a command makes: depth of the scope at whose end it is dropped */
@@ -94,8 +94,8 @@ struct script {
     size_t need_count;
     struct need needs[SCRIPT_NEEDS_MAX];
     struct expression *limit_seconds; /* NULL: the default */
-    uint32_t space_count;
-    struct text *space_names;
+    uint32_t thing_count;
+    struct text *thing_names;
     uint32_t region_count;
     struct text *region_names;
     uint32_t variable_count;

@@ -17,9 +17,15 @@ static const struct named_variable globals[] = {
 };
 
 static const struct named_variable of_space[] = {
-    {"regions", VARIABLE_SPACE_REGIONS}, {"resident", VARIABLE_SPACE_RESIDENT},
+    {"regions", VARIABLE_THING_REGIONS}, {"resident", VARIABLE_THING_RESIDENT},
     {"tables", VARIABLE_SPACE_TABLES},   {"low", VARIABLE_SPACE_LOW},
     {"high", VARIABLE_SPACE_HIGH},       {"digest", VARIABLE_SPACE_DIGEST},
+};
+
+static const struct named_variable of_object[] = {
+    {"regions", VARIABLE_THING_REGIONS},
+    {"resident", VARIABLE_THING_RESIDENT},
+    {"phys", VARIABLE_OBJECT_PHYS},
 };
 
 static const struct named_variable of_region[] = {
@@ -96,6 +102,16 @@ void variable_suggest_global(struct suggestion *suggestion)
 bool variable_find_of_space(struct text attribute, enum variable_kind *kind)
 {
     return find(of_space, ARRAY_COUNT(of_space), attribute, kind);
+}
+
+bool variable_find_of_object(struct text attribute, enum variable_kind *kind)
+{
+    return find(of_object, ARRAY_COUNT(of_object), attribute, kind);
+}
+
+void variable_suggest_of_object(struct suggestion *suggestion)
+{
+    suggest(of_object, ARRAY_COUNT(of_object), suggestion);
 }
 
 bool variable_find_of_region(struct text attribute, enum variable_kind *kind)

@@ -10,10 +10,12 @@
 bool variable_find_global(struct text name, enum variable_kind *kind);
 void variable_suggest_global(struct suggestion *suggestion);
 
-/* What stands behind `S.` or `S.R.`: regions, resident, ... ; base, size, ... */
+/* What stands behind `S.`, `O.` or `S.R.`: regions, resident, ... ; base, size, ... */
 bool variable_find_of_space(struct text attribute, enum variable_kind *kind);
+bool variable_find_of_object(struct text attribute, enum variable_kind *kind);
 bool variable_find_of_region(struct text attribute, enum variable_kind *kind);
 void variable_suggest_of_space(struct suggestion *suggestion);
+void variable_suggest_of_object(struct suggestion *suggestion);
 void variable_suggest_of_region(struct suggestion *suggestion);
 
 /* A counter by its public name. */

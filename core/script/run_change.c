@@ -1,0 +1,131 @@
+/* Operations that change what is mapped: resize, move, advise, share, exec. */
+#include "core/script/run_ops.h"
+
+/* --- resize, move ------------------------------------------------------------------------------------------------ */
+
+const struct op *run_resize(struct run *run, const struct op *op)
+{
+    struct region_cell *cell = op->region;
+    int64_t size;
+    if (!run_is_alive(run, op) || !run_number(run, &op->operands[0], &size))
+        return run_stop(run, op);
+    uint64_t base = cell->range.base;
+    uint64_t end = base + cell->range.size_bytes;
+    uint64_t size_bytes = (uint64_t)size;
+    bool shrinks = size > 0 && is_page_aligned(size_bytes) && size_bytes < cell->range.size_bytes;
+    result_t result = shrinks ? run_unmap_part(run, cell, base + size_bytes, end)
+                              : space_resize(op->thing->space, cell->range, size_bytes);
+    if (result != OK)
+        return run_error(run, op, result);
+    cell->range.size_bytes = size_bytes;
+    return op + 1;
+}
+
+/* Regions that were mapped into the range since have moved with it. */
+static void move_names(const struct run *run, const struct region_cell *cell, uint64_t base)
+{
+    struct range from = cell->range;
+    for (uint32_t i = 0; i < run->program->script->region_count; i++) {
+        struct region_cell *other = run_cell(run, cell->thing.slot, i);
+        if (other->thing.alive && other->range.base >= from.base &&
+            other->range.base - from.base + other->range.size_bytes <= from.size_bytes)
+            other->range.base += base - from.base;
+    }
+}
+
+const struct op *run_move(struct run *run, const struct op *op)
+{
+    struct region_cell *cell = op->region;
+    enum map_at at;
+    uint64_t address = 0;
+    virt_t base;
+    if (!run_is_alive(run, op) || !run_evaluate_at(run, &op->operands[0], &at, &address))
+        return run_stop(run, op);
+    result_t result = space_move(op->thing->space, cell->range, at, address, &base);
+    if (result != OK)
+        return run_error(run, op, result);
+    run_note_overlap(run, op->thing,
+                     (struct range){.base = base.value, .size_bytes = cell->range.size_bytes});
+    move_names(run, cell, base.value);
+    return op + 1;
+}
+
+/* --- advise ------------------------------------------------------------------------------------------------------ */
+
+const struct op *run_advise(struct run *run, const struct op *op)
+{
+    static const enum advice advices[] = {ADVICE_DONTNEED, ADVICE_WILLNEED};
+    struct run_range range;
+    unsigned what;
+    if (!run_resolve_range(run, op, &range) ||
+        !run_choice(run, &op->operands[ADVISE_WHAT], &what))
+        return run_stop(run, op);
+    result_t result = space_advise(range.space, range.range, advices[what]);
+    return result == OK ? op + 1 : run_error(run, op, result);
+}
+
+/* --- share ------------------------------------------------------------------------------------------------------- */
+
+const struct op *run_share(struct run *run, const struct op *op)
+{
+    const struct region_cell *from = op->from;
+    struct space *source = run->things[from->thing.slot].space;
+    virt_t base;
+    if (op->thing->space == NULL || source == NULL)
+        return run_error_detail(run, op, ENOENT, RUN_NO_SPACE);
+    if (!from->thing.alive)
+        return run_error_detail(run, op, ENOENT, RUN_NO_REGION);
+    if (op->region != NULL && op->region->thing.alive)
+        return run_error_detail(run, op, EEXIST, "the region is alive already");
+    const struct map_args args = {.at = MAP_AT_ANY, .align_bytes = PAGE_SIZE};
+    result_t result = space_share(op->thing->space, &args, source, from->range, &base);
+    if (result != OK)
+        return run_error(run, op, result);
+    run_bind_region(run, op,
+                    (struct range){.base = base.value, .size_bytes = from->range.size_bytes});
+    return op + 1;
+}
+
+/* --- exec -------------------------------------------------------------------------------------------------------- */
+
+/* The names of the image belong to the space: they are in no scope's list. */
+static void bind_part(struct run *run, struct region_cell *cell, struct range range)
+{
+    cell->range = range;
+    cell->born = ++run->births;
+    cell->thing.alive = true;
+}
+
+static void bind_image(struct run *run, const struct op *op, const struct image *image)
+{
+    struct region_cell *cells = run_cell(run, op->thing->thing.slot, 0);
+    for (uint32_t i = 0; i < run->program->script->region_count; i++) {
+        if (cells[i].thing.alive)
+            run_make_dead(&cells[i].thing);
+    }
+    bind_part(run, op->exec->text, image->text);
+    bind_part(run, op->exec->data, image->data);
+    bind_part(run, op->exec->stack, image->stack);
+    op->thing->has_holes = false;
+}
+
+const struct op *run_exec(struct run *run, const struct op *op)
+{
+    int64_t text;
+    int64_t data;
+    int64_t stack;
+    if (!run_is_alive(run, op) || !run_number(run, &op->operands[EXEC_TEXT], &text) ||
+        !run_number(run, &op->operands[EXEC_DATA], &data) ||
+        !run_number(run, &op->operands[EXEC_STACK], &stack))
+        return run_stop(run, op);
+    struct image image = {
+        .text.size_bytes = (uint64_t)text,
+        .data.size_bytes = (uint64_t)data,
+        .stack.size_bytes = (uint64_t)stack,
+    };
+    result_t result = space_exec(op->thing->space, &image);
+    if (result != OK)
+        return run_error(run, op, result);
+    bind_image(run, op, &image);
+    return op + 1;
+}
