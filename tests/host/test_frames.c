@@ -418,7 +418,10 @@ static void test_injected_failures(void **state)
     mm_inject((struct mm_inject){0});
     for (int i = 0; i < 12; i++)
         frames_give(take(FRAME_DATA));
+    assert_true(mm_inject_fired()); /* switching it off does not forget */
+    mm_inject((struct mm_inject){.nth = 9});
     assert_false(mm_inject_fired());
+    mm_inject((struct mm_inject){0});
     frames_give(a);
     assert_audit();
 }
