@@ -118,17 +118,11 @@ static inline void object_put(struct object *object)
         object->ops->release(object);
 }
 
-/* Does nobody but the holder of this reference know the object? Then it needs no lock: an exclusive
- * object is found through its regions only. */
-static inline bool object_is_private(const struct object *object)
-{
-    return object->exclusive && __atomic_load_n(&object->references, __ATOMIC_ACQUIRE) == 1;
-}
-
-/* A region starts or ends showing the object. */
+/* A region starts or ends showing the object. The list of an exclusive object, all of whose regions are
+ * pieces of one space, is that space's lock's. */
 static inline void object_attach(struct object *object, struct region *region)
 {
-    if (object_is_private(object)) {
+    if (LIKELY(object->exclusive)) {
         list_add_last(&object->regions, &region->object_link);
         return;
     }
@@ -149,7 +143,7 @@ static inline void region_show(struct region *region, struct object *object, uin
 
 static inline void object_detach(struct object *object, struct region *region)
 {
-    if (object_is_private(object)) {
+    if (LIKELY(object->exclusive)) {
         list_remove(&region->object_link);
         return;
     }

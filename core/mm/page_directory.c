@@ -210,16 +210,10 @@ void page_directory_change_shown(struct table_place *place, const void *leaf)
 static entry_t *find_upper(const struct page_directory *directory, uint64_t *address, uint64_t end)
 {
     while (*address < end) {
-        entry_t *table = table_at(directory->root);
-        unsigned level = machine_levels;
-        for (;; level--) {
-            entry_t *entry = &table[machine_table_index(*address, level)];
-            if (level == 2)
-                return entry;
-            if (!entry_is_present(*entry))
-                break;
-            table = table_at(entry_phys(*entry));
-        }
+        entry_t *entry;
+        unsigned level = page_directory_descend(directory, *address, &entry);
+        if (LIKELY(level == 2))
+            return entry;
         uint64_t span = machine_level_size(level);
         *address = (*address & ~(span - 1)) + span;
     }
@@ -283,28 +277,76 @@ void page_directory_unmap_present(struct page_directory *directory, uint64_t bas
     }
 }
 
+/* A present entry becomes (entry & keep) | set. */
+struct rights_change {
+    entry_t keep;
+    entry_t set;
+};
+
+/* Changes `count` entries of which so many may be present that a whole flush will do. */
+static void protect_many(entry_t *entries, unsigned count, const struct rights_change *change,
+                         struct tlb_gather *gather)
+{
+    entry_t keep = change->keep;
+    entry_t set = change->set;
+    entry_t differences = 0;
+    for (unsigned i = 0; i < count; i++) {
+        entry_t old = entries[i];
+        if (!entry_is_present(old))
+            continue;
+        entry_t new = (old & keep) | set;
+        differences |= old ^ new;
+        entries[i] = new;
+    }
+    if (differences != 0)
+        tlb_gather_all(gather);
+}
+
+/* Changes `count` entries of one table, the first of which is that of `address`. */
+static inline void protect_entries(const struct table_place *first, unsigned count,
+                                   uint64_t address, const struct rights_change *change,
+                                   struct tlb_gather *gather)
+{
+    if (count > TLB_GATHER_MAX && table_frame(first)->live > TLB_GATHER_MAX) {
+        protect_many(first->entry, count, change, gather);
+        return;
+    }
+    for (unsigned i = 0; i < count; i++) {
+        entry_t old = first->entry[i];
+        entry_t new = (old & change->keep) | change->set;
+        if (!entry_is_present(old) || new == old)
+            continue;
+        first->entry[i] = new;
+        tlb_gather_page(gather, address + i * PAGE_SIZE);
+    }
+}
+
+static void protect_tables(struct page_directory *directory, uint64_t base, uint64_t end,
+                           const struct rights_change *change, struct tlb_gather *gather)
+{
+    struct table_walk walk = table_walk(directory, base, end);
+    while (table_walk_next(&walk)) {
+        unsigned first = table_walk_first(&walk);
+        struct table_place place = {.upper = walk.upper,
+                                    .entry = &table_walk_entries(&walk)[first]};
+        protect_entries(&place, table_walk_last(&walk) - first, walk.table_base + first * PAGE_SIZE,
+                        change, gather);
+    }
+}
+
 void page_directory_protect(struct page_directory *directory, uint64_t base, uint64_t end,
                             uint64_t bits, struct tlb_gather *gather)
 {
-    uint64_t forced = entry_without_write(bits);
-    struct table_walk walk = table_walk(directory, base, end);
-    while (table_walk_next(&walk)) {
-        entry_t *entries = table_walk_entries(&walk);
-        unsigned last = table_walk_last(&walk);
-        for (unsigned i = table_walk_first(&walk); i < last; i++) {
-            entry_t old = entries[i];
-            if (!entry_is_present(old))
-                continue;
-            entry_t new = entry_page(entry_phys(old), forced, 1);
-            if (entry_is_writable(old) && entry_is_writable(bits))
-                new = entry_with_write(new);
-            if (new ==
-                entry_page(entry_phys(old), old & (ENTRY_WRITE | ENTRY_NO_EXEC | ENTRY_USER), 1))
-                continue;
-            entries[i] = new;
-            tlb_gather_page(gather, walk.table_base + i * PAGE_SIZE);
-        }
-    }
+    entry_t rights = ENTRY_WRITE | ENTRY_NO_EXEC | ENTRY_USER;
+    struct rights_change change = {
+        .keep = entry_is_writable(bits) ? entry_with_write(~rights) : ~rights,
+        .set = entry_without_write(bits),
+    };
+    struct table_place place;
+    if (base / TABLE_BYTES != (end - 1) / TABLE_BYTES)
+        protect_tables(directory, base, end, &change, gather);
+    else if (page_directory_find(directory, base, &place))
+        protect_entries(&place, (unsigned)((end - base) >> PAGE_SHIFT), base, &change, gather);
 }
 
 static void move_table(entry_t *to, entry_t *from)

@@ -52,18 +52,29 @@ static inline bool table_step(entry_t **entry, uint64_t address, unsigned level)
     return LIKELY(entry_is_present(above));
 }
 
-/* The entry's place; false when there is no table. O(levels), unrolled: every fault comes here. */
+/* Goes down to the address's level-2 entry. Returns 2, or the level of the
+ * entry which is absent (*entry is nothing then). O(levels), unrolled: every fault comes here. */
+static inline unsigned page_directory_descend(const struct page_directory *directory,
+                                              uint64_t address, entry_t **entry)
+{
+    entry_t *root = machine_phys_to_virt(directory->root);
+    *entry = &root[machine_table_index(address, 4)];
+    if (UNLIKELY(machine_levels == 5)) {
+        *entry = &root[machine_table_index(address, 5)];
+        if (!table_step(entry, address, 4))
+            return 5;
+    }
+    if (!table_step(entry, address, 3))
+        return 4;
+    return table_step(entry, address, 2) ? 2 : 3;
+}
+
+/* The entry's place; false when there is no table. O(levels). */
 static inline bool page_directory_find(const struct page_directory *directory, uint64_t address,
                                        struct table_place *place)
 {
-    entry_t *root = machine_phys_to_virt(directory->root);
-    entry_t *entry = &root[machine_table_index(address, 4)];
-    if (UNLIKELY(machine_levels == 5)) {
-        entry = &root[machine_table_index(address, 5)];
-        if (!table_step(&entry, address, 4))
-            return false;
-    }
-    if (!table_step(&entry, address, 3) || !table_step(&entry, address, 2))
+    entry_t *entry;
+    if (UNLIKELY(page_directory_descend(directory, address, &entry) != 2))
         return false;
     place->upper = entry;
     bool found = table_step(&entry, address, 1);

@@ -3,6 +3,7 @@
 #ifndef CORE_MM_PART_H
 #define CORE_MM_PART_H
 
+#include "core/mm/object.h"
 #include "core/mm/space.h"
 
 /* EINVAL: empty or unaligned; ERANGE: not inside the range for regions. */
@@ -49,6 +50,22 @@ static inline struct part part_of(const struct region *region, struct range rang
     };
     part.whole = part.base == region->node.base && part.end == region->node.end;
     return part;
+}
+
+/* Cuts [from, to), which may be empty, out of the region: `tail` (bare) becomes the part behind it.
+ * Cannot fail. As region_tree_carve(). */
+static inline void region_carve(struct region_tree *tree, struct region *region, uint64_t from,
+                                uint64_t to, struct region *tail)
+{
+    tail->prot = region->prot;
+    tail->entry_bits = region->entry_bits;
+    tail->shared = region->shared;
+    tail->stack = region->stack;
+    region_tree_carve(tree, &region->node, &tail->node, from, to);
+    if (!region->object)
+        return;
+    object_get(region->object);
+    region_show(tail, region->object, region_slot(region, to));
 }
 
 /* Is all of the range mapped, with objects behind it? O(log n + regions in it). */

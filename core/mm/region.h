@@ -52,20 +52,30 @@ static inline void region_set_going(struct region *region)
     region->usable = PROT_NONE;
 }
 
-/* An unplaced region without an object. NULL: no memory. */
-static inline struct region *region_create(struct space *space, unsigned prot)
+/* An unplaced region without an object and without rights. NULL: no memory. */
+static inline struct region *region_create_bare(struct space *space)
 {
     struct region *region = heap_alloc(sizeof *region);
-    if (!region)
+    if (UNLIKELY(!region))
         return NULL;
     region->space = space;
     region->object = NULL;
     region->first_slot = 0;
+    region->entry_bits = 0;
+    region->prot = PROT_NONE;
     region->shared = false;
     region->stack = false;
+    region->usable = PROT_NONE;
     region->going = false;
     region->in_phase = false;
-    region_set_prot(region, prot);
+    return region;
+}
+
+static inline struct region *region_create(struct space *space, unsigned prot)
+{
+    struct region *region = region_create_bare(space);
+    if (region)
+        region_set_prot(region, prot);
     return region;
 }
 
@@ -78,10 +88,7 @@ static inline void region_update_phase(struct region *region)
     region->in_phase = ((region->first_slot ^ page) % MACHINE_TABLE_ENTRIES) == 0;
 }
 
-/* `tail` (fresh) becomes the region's part from `at` on. Cannot fail. O(log n). */
-void region_split(struct region_tree *tree, struct region *region, uint64_t at,
-                  struct region *tail);
-/* Swallows the next region if it goes on where this one ends. O(log n). */
+/* Swallows the next region if it goes on where this one ends. As region_tree_join(). */
 bool region_merge_next(struct region_tree *tree, struct region *region);
 
 static inline virt_t region_base(const struct region *region)

@@ -87,9 +87,35 @@ static void update(struct region_node *node)
     node->free = free;
 }
 
-static void update_upwards(struct region_node *node)
+/* A hole that this node and those above it have in their subtrees has grown to `hole` bytes. */
+static void grow_path(struct region_node *node, uint64_t hole, uint64_t grown)
 {
+    for (; node; node = node->parent) {
+        node->free += grown;
+        if (node->largest < hole)
+            node->largest = hole;
+    }
+}
+
+/* A hole of `hole` bytes has lost `lost` of them, at one end or in its midst. Where a larger one is known
+ * only the sum changes, there and above. */
+static void shrink_path(struct region_node *node, uint64_t hole, uint64_t lost)
+{
+    for (; node && node->largest == hole; node = node->parent) {
+        node->free -= lost;
+        if (node->free == 0)
+            node->largest = 0;
+        else
+            update(node);
+    }
     for (; node; node = node->parent)
+        node->free -= lost;
+}
+
+/* Nodes from `node` up to, but not including, one of those above it have other holes below them. */
+static void update_below(struct region_node *node, const struct region_node *top)
+{
+    for (; node != top; node = node->parent)
         update(node);
 }
 
@@ -205,41 +231,53 @@ static void rebalance_after_remove(struct region_tree *tree, struct region_node 
 
 /* --- inserting and removing ------------------------------------------------------------------------------------ */
 
-/* Links the node, whose range is set and free, in front of `next` (NULL: behind all others). The leaf
- * position is below `next` or below its predecessor, which is itself below `next`: so one walk upwards
- * corrects all that the smaller holes change. */
-static void insert_before(struct region_tree *tree, struct region_node *node,
-                          struct region_node *next)
+/* Makes the node a red leaf in front of `next` (NULL: behind all others); its hole is set. The position
+ * is below `next` or below its predecessor, which is itself below `next`. */
+static inline void link_before(struct region_tree *tree, struct region_node *node,
+                               struct region_node *next)
 {
     struct region_node *parent;
     if (!next) {
         parent = tree->last;
-        node->hole = node->base - (parent ? parent->end : tree->low);
         tree->last = node;
         if (parent)
             parent->right = node;
         else
             tree->root = node;
+    } else if (!next->left) {
+        parent = next;
+        parent->left = node;
     } else {
-        uint64_t hole_start = next->base - next->hole;
-        node->hole = node->base - hole_start;
-        next->hole = next->base - node->end;
-        if (!next->left) {
-            parent = next;
-            parent->left = node;
-        } else {
-            parent = next->left;
-            while (parent->right)
-                parent = parent->right;
-            parent->right = node;
-        }
+        parent = next->left;
+        while (parent->right)
+            parent = parent->right;
+        parent->right = node;
     }
     node->left = NULL;
     node->right = NULL;
     node->parent = parent;
+    node->largest = node->hole;
+    node->free = node->hole;
     node->red = true;
     tree->count++;
-    update_upwards(node);
+}
+
+/* Inserts the node, whose range is set and free, in front of `next` (NULL: behind all others). */
+static void insert_before(struct region_tree *tree, struct region_node *node,
+                          struct region_node *next)
+{
+    if (next) {
+        uint64_t hole = next->hole;
+        node->hole = node->base - (next->base - hole);
+        next->hole = next->base - node->end;
+        link_before(tree, node, next);
+        update_below(node->parent, next);
+        shrink_path(next, hole, node->end - node->base);
+    } else {
+        node->hole = node->base - (tree->last ? tree->last->end : tree->low);
+        link_before(tree, node, NULL);
+        grow_path(node->parent, node->hole, node->hole);
+    }
     rebalance_after_insert(tree, node);
 }
 
@@ -475,27 +513,42 @@ bool region_tree_is_free(const struct region_tree *tree, uint64_t base, uint64_t
     return find_free(tree, base, size_bytes, &next) == OK;
 }
 
-/* Takes the node out of the shape of the tree. Returns the lowest node whose subtree changed; *orphan
- * is what took the place that lost its colour, below *orphan_parent. */
-static struct region_node *unlink_node(struct region_tree *tree, struct region_node *node,
-                                       struct region_node **orphan,
-                                       struct region_node **orphan_parent, bool *lost_black)
+/* What taking a node out of the shape of the tree has changed. */
+struct unlinked {
+    struct region_node *lowest; /* the lowest node whose subtree changed */
+    struct region_node *orphan; /* took the place that lost its colour; may be NULL */
+    struct region_node *orphan_parent;
+    struct region_node *heir; /* the successor, where it went up to the node's place */
+    bool lost_black;
+};
+
+/* The successor, where it takes the node's place, says of the subtree what the node said. */
+static struct unlinked unlink_node(struct region_tree *tree, struct region_node *node)
 {
-    if (!node->left || !node->right) {
-        struct region_node *child = node->left ? node->left : node->right;
+    if (!node->right) {
+        struct region_node *child = node->left;
         if (child)
             child->parent = node->parent;
         replace_child(tree, node->parent, node, child);
-        *orphan = child;
-        *orphan_parent = node->parent;
-        *lost_black = !node->red;
-        return child ? child : node->parent;
+        return (struct unlinked){
+            .lowest = node->parent,
+            .orphan = child,
+            .orphan_parent = node->parent,
+            .lost_black = !node->red,
+        };
     }
 
     struct region_node *heir = leftmost(node->right);
-    *orphan = heir->right;
-    *orphan_parent = heir->parent == node ? heir : heir->parent;
-    *lost_black = !heir->red;
+    bool lone = !node->left; /* then the right child is a red leaf */
+    struct unlinked unlinked = {
+        .orphan = lone ? heir : heir->right,
+        .orphan_parent = lone                   ? node->parent
+                         : heir->parent == node ? heir
+                                                : heir->parent,
+        .heir = heir,
+        .lost_black = lone ? !node->red : !heir->red,
+    };
+    unlinked.lowest = lone ? heir : unlinked.orphan_parent;
     if (heir->parent != node) {
         heir->parent->left = heir->right;
         if (heir->right)
@@ -504,65 +557,97 @@ static struct region_node *unlink_node(struct region_tree *tree, struct region_n
         heir->right->parent = heir;
     }
     heir->left = node->left;
-    heir->left->parent = heir;
+    if (heir->left)
+        heir->left->parent = heir;
     heir->parent = node->parent;
-    heir->red = node->red;
+    if (!lone)
+        heir->red = node->red;
+    heir->largest = node->largest;
+    heir->free = node->free;
     replace_child(tree, node->parent, node, heir);
-    return *orphan_parent;
+    return unlinked;
 }
 
-void region_tree_remove(struct region_tree *tree, struct region_node *node)
+static inline void end_removal(struct region_tree *tree, struct region_node *node,
+                               const struct unlinked *unlinked)
 {
-    struct region_node *next = region_tree_next(node);
-    if (next)
-        next->hole = next->base - (node->base - node->hole);
-    else
-        tree->last = region_tree_previous(node);
-
-    struct region_node *orphan;
-    struct region_node *orphan_parent;
-    bool lost_black;
-    struct region_node *lowest = unlink_node(tree, node, &orphan, &orphan_parent, &lost_black);
-    update_upwards(lowest);
-    if (lost_black)
-        rebalance_after_remove(tree, orphan, orphan_parent);
+    if (unlinked->lost_black)
+        rebalance_after_remove(tree, unlinked->orphan, unlinked->orphan_parent);
     tree->count--;
     node->left = NULL;
     node->right = NULL;
     node->parent = NULL;
 }
 
+void region_tree_remove(struct region_tree *tree, struct region_node *node)
+{
+    struct region_node *next = region_tree_next(node);
+    if (!next)
+        tree->last = region_tree_previous(node);
+
+    struct unlinked unlinked = unlink_node(tree, node);
+    if (next) {
+        next->hole = next->base - (node->base - node->hole);
+        update_below(unlinked.lowest, next);
+        grow_path(next, next->hole, node->end - node->base);
+    } else {
+        shrink_path(unlinked.lowest, node->hole, node->hole);
+    }
+    end_removal(tree, node, &unlinked);
+}
+
 void region_tree_set_end(struct region_tree *tree, struct region_node *node, uint64_t end)
 {
     struct region_node *next = region_tree_next(node);
+    uint64_t old_end = node->end;
     DEBUG_ASSERT(end > node->base && end <= (next ? next->base : tree->high));
     node->end = end;
-    if (next) {
-        next->hole = next->base - end;
-        update_upwards(next);
-    }
+    if (!next)
+        return;
+    uint64_t hole = next->hole;
+    next->hole = next->base - end;
+    if (end <= old_end)
+        grow_path(next, next->hole, old_end - end);
+    else
+        shrink_path(next, hole, end - old_end);
 }
 
 void region_tree_set_base(struct region_tree *tree, struct region_node *node, uint64_t base)
 {
     (void)tree;
     DEBUG_ASSERT(base >= node->base && base < node->end);
-    node->hole += base - node->base;
+    uint64_t grown = base - node->base;
+    node->hole += grown;
     node->base = base;
-    update_upwards(node);
+    grow_path(node, node->hole, grown);
 }
 
-void region_tree_split(struct region_tree *tree, struct region_node *node, struct region_node *tail,
-                       uint64_t at)
+void region_tree_carve(struct region_tree *tree, struct region_node *node, struct region_node *tail,
+                       uint64_t from, uint64_t to)
 {
-    DEBUG_ASSERT(node->base < at && at < node->end);
-    struct region_node *next = region_tree_next(node);
-    tail->base = at;
+    DEBUG_ASSERT(node->base < from && from <= to && to < node->end);
+    tail->base = to;
     tail->end = node->end;
-    node->end = at;
-    if (next)
-        next->hole += tail->end - at;
-    insert_before(tree, tail, next);
+    tail->hole = to - from;
+    struct region_node *next = region_tree_next(node);
+    node->end = from;
+    link_before(tree, tail, next);
+    if (tail->hole != 0)
+        grow_path(tail->parent, tail->hole, tail->hole);
+    rebalance_after_insert(tree, tail);
+}
+
+void region_tree_join(struct region_tree *tree, struct region_node *node, struct region_node *next)
+{
+    DEBUG_ASSERT(node->end == next->base && next->hole == 0);
+    node->end = next->end;
+    if (tree->last == next)
+        tree->last = node;
+    struct unlinked unlinked = unlink_node(tree, next);
+    /* It had no hole to be missed; but its successor is, where that went up past others. */
+    if (unlinked.heir)
+        update_below(unlinked.lowest, unlinked.heir);
+    end_removal(tree, next, &unlinked);
 }
 
 uint64_t region_tree_free_bytes(const struct region_tree *tree)

@@ -89,9 +89,13 @@ void region_tree_remove(struct region_tree *tree, struct region_node *node);
 void region_tree_set_end(struct region_tree *tree, struct region_node *node, uint64_t end);
 /* Moves the node's base up, inside its own range. O(log n). */
 void region_tree_set_base(struct region_tree *tree, struct region_node *node, uint64_t base);
-/* Puts `tail` directly behind `node`, taking [at, end of node) from it. Neither can fail. O(log n). */
-void region_tree_split(struct region_tree *tree, struct region_node *node, struct region_node *tail,
-                       uint64_t at);
+/* Takes [from, to), which may be empty, out of the node: `tail` becomes the part behind it. Neither this
+ * nor the next can fail. O(log n); O(1) amortised where the range is empty. */
+void region_tree_carve(struct region_tree *tree, struct region_node *node, struct region_node *tail,
+                       uint64_t from, uint64_t to);
+/* The node takes over the range of `next`, which begins where it ends and leaves the tree. O(1)
+ * amortised. */
+void region_tree_join(struct region_tree *tree, struct region_node *node, struct region_node *next);
 
 /* Is [base, base + size) inside the tree's range and free? */
 bool region_tree_is_free(const struct region_tree *tree, uint64_t base, uint64_t size_bytes);

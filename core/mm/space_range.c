@@ -33,7 +33,7 @@ unmap_reserve(struct space *space, struct range range, struct unmap_plan *plan)
     for (struct region *region = plan->first; region; region = region_next_below(region, end)) {
         struct part part = part_of(region, range);
         bool inner = part.base > region->node.base && part.end < region->node.end;
-        if (inner && !(plan->tail = region_create(space, region->prot)))
+        if (inner && !(plan->tail = region_create_bare(space)))
             return ENOMEM;
         if (!must_discard(region, part.whole))
             continue;
@@ -48,8 +48,9 @@ unmap_reserve(struct space *space, struct range range, struct unmap_plan *plan)
 }
 
 /* Cuts a part, whose entries are gone and flushed, out of its region and gives up what it showed. */
-static void cut_out(struct space *space, struct region *region, struct part part,
-                    struct unmap_plan *plan) REQUIRES(space->lock)
+__attribute__((always_inline)) static inline void
+cut_out(struct space *space, struct region *region, struct part part, struct unmap_plan *plan)
+    REQUIRES(space->lock)
 {
     struct object *object = region->object;
     bool discard = must_discard(region, part.whole);
@@ -63,11 +64,10 @@ static void cut_out(struct space *space, struct region *region, struct part part
     if (part.whole) {
         region_tree_remove(&space->tree, &region->node);
         region_destroy(region);
+    } else if (part.base > region->node.base && part.end < region->node.end) {
+        region_carve(&space->tree, region, part.base, part.end, plan->tail);
+        plan->tail = NULL;
     } else if (part.base > region->node.base) {
-        if (part.end < region->node.end) {
-            region_split(&space->tree, region, part.end, plan->tail);
-            plan->tail = NULL;
-        }
         region_tree_set_end(&space->tree, &region->node, part.base);
     } else {
         region->first_slot = region_slot(region, part.end);
@@ -141,36 +141,38 @@ result_t space_unmap(struct space *space, struct range range)
 
 /* --- protect ----------------------------------------------------------------------------------------------- */
 
-/* The halves that splitting at the ends of the range will need. */
+/* Where the range begins, and the parts that splitting at its ends will need; NULL: none. */
 struct protect_plan {
+    struct region *first;
     struct region *head; /* becomes the part behind the range's base */
     struct region *tail; /* becomes the part behind the range's end */
 };
-
-static bool is_mapped(struct space *space, struct range range) REQUIRES(space->lock)
-{
-    uint64_t end = range.base + range.size_bytes;
-    uint64_t covered = range.base;
-    for (struct region *region = space_first_in(space, range);
-         region && region->node.base <= covered; region = region_next_below(region, end))
-        covered = region->node.end;
-    return covered >= end;
-}
 
 static result_t protect_reserve(struct space *space, struct range range, unsigned prot,
                                 struct protect_plan *plan) REQUIRES(space->lock)
 {
     uint64_t end = range.base + range.size_bytes;
-    *plan = (struct protect_plan){0};
-    if (!is_mapped(space, range))
+    struct region *first = space_first_in(space, range);
+    *plan = (struct protect_plan){.first = first};
+    if (!first || first->node.base > range.base)
         return ENOENT;
 
-    struct region *first = space_first_in(space, range);
-    struct region *last = region_of_node(region_tree_find(&space->tree, end - 1));
+    struct region *last = first;
+    for (;;) {
+        if (last->object && (prot & ~last->object->ops->rights) != 0)
+            return EACCES;
+        if (last->node.end >= end)
+            break;
+        struct region *next = region_of_node(region_tree_next(&last->node));
+        if (!next || next->node.base != last->node.end)
+            return ENOENT;
+        last = next;
+    }
+
     if (first->prot != prot && first->node.base < range.base &&
-        !(plan->head = region_create(space, prot)))
+        !(plan->head = region_create_bare(space)))
         return ENOMEM;
-    if (last->prot != prot && last->node.end > end && !(plan->tail = region_create(space, prot))) {
+    if (last->prot != prot && last->node.end > end && !(plan->tail = region_create_bare(space))) {
         if (plan->head)
             region_destroy(plan->head);
         return ENOMEM;
@@ -179,8 +181,8 @@ static result_t protect_reserve(struct space *space, struct range range, unsigne
 }
 
 /* Gives the region, which lies in the range as a whole, its new rights. */
-static void change_rights(struct space *space, struct region *region, unsigned prot,
-                          struct tlb_gather *gather) REQUIRES(space->lock)
+static inline void change_rights(struct space *space, struct region *region, unsigned prot,
+                                 struct tlb_gather *gather) REQUIRES(space->lock)
 {
     bool had_rights = region->prot != PROT_NONE;
     region_set_prot(region, prot);
@@ -193,36 +195,39 @@ static void change_rights(struct space *space, struct region *region, unsigned p
                                region->entry_bits, gather);
 }
 
-static void protect_commit(struct space *space, struct range range, unsigned prot,
-                           struct protect_plan *plan) REQUIRES(space->lock)
+static inline void protect_commit(struct space *space, struct range range, unsigned prot,
+                                  const struct protect_plan *plan) REQUIRES(space->lock)
 {
     uint64_t end = range.base + range.size_bytes;
     struct tlb_gather gather;
     tlb_gather_init(&gather);
-    struct region *region = space_first_in(space, range);
+    struct region *region = plan->first;
     if (plan->head) {
-        region_split(&space->tree, region, range.base, plan->head);
+        region_carve(&space->tree, region, range.base, range.base, plan->head);
         region = plan->head;
     }
     for (; region; region = region_next_below(region, end)) {
         if (region->prot == prot)
             continue;
         if (region->node.end > end)
-            region_split(&space->tree, region, end, plan->tail);
+            region_carve(&space->tree, region, end, end, plan->tail);
         change_rights(space, region, prot, &gather);
     }
     tlb_gather_flush(&gather, space);
 }
 
-/* Merges what now fits: neighbours inside the range and across its two ends. */
-static void merge_range(struct space *space, struct range range) REQUIRES(space->lock)
+/* Merges what now fits: neighbours inside the range and, where it was not just split, across its ends. */
+static inline void merge_range(struct space *space, struct range range,
+                               const struct protect_plan *plan) REQUIRES(space->lock)
 {
     uint64_t end = range.base + range.size_bytes;
-    struct region *region = space_first_in(space, range);
-    struct region *previous = region_of_node(region_tree_previous(&region->node));
-    if (previous)
-        region = previous;
-    while (region && region->node.base < end) {
+    struct region *region = plan->head;
+    if (!region) {
+        struct region_node *previous = region_tree_previous(&plan->first->node);
+        region = previous ? region_of_node(previous) : plan->first;
+    }
+    uint64_t last_seam = plan->tail ? end - 1 : end;
+    while (region && region->node.base < end && region->node.end <= last_seam) {
         if (!region_merge_next(&space->tree, region))
             region = region_of_node(region_tree_next(&region->node));
     }
@@ -241,7 +246,7 @@ result_t space_protect(struct space *space, struct range range, unsigned prot)
     result = protect_reserve(space, range, prot, &plan);
     if (result == OK) {
         protect_commit(space, range, prot, &plan);
-        merge_range(space, range);
+        merge_range(space, range, &plan);
     }
     space_check(space);
     lock_release(&space->lock);

@@ -2,6 +2,13 @@
 #include "core/script/compiler.h"
 #include "core/script/run_ops.h"
 
+static void compile_prepare(struct compiler *compiler, struct op *op,
+                            bool (*prepare)(struct run *run, const struct op *op))
+{
+    op->prepared = compile_allocate(compiler, sizeof(*op->prepared));
+    op->prepare = prepare;
+}
+
 static void compile_space(struct compiler *compiler, const struct command *command)
 {
     compile_making(compiler, compile_emit(compiler, run_space, command), command);
@@ -39,6 +46,7 @@ static void compile_map(struct compiler *compiler, const struct command *command
     compile_making(compiler, op, command);
     op->operands = compile_operands(compiler, command, ids, MAP_OPERANDS);
     op->map = compile_allocate(compiler, sizeof(*op->map));
+    compile_prepare(compiler, op, run_map_prepare);
     if (compiler->out_of_memory)
         return;
     const struct argument *object = command_argument(command, ARGUMENT_OBJECT);
@@ -60,6 +68,7 @@ static void compile_unmap(struct compiler *compiler, const struct command *comma
     struct op *op = compile_emit(compiler, run_unmap, command);
     compile_thing(compiler, op, command);
     op->operands = compile_operands(compiler, command, ids, RANGE_OPERANDS);
+    compile_prepare(compiler, op, run_unmap_prepare);
 }
 
 static void compile_protect(struct compiler *compiler, const struct command *command)
@@ -73,6 +82,7 @@ static void compile_protect(struct compiler *compiler, const struct command *com
     struct op *op = compile_emit(compiler, run_protect, command);
     compile_thing(compiler, op, command);
     op->operands = compile_operands(compiler, command, ids, PROTECT_OPERANDS);
+    compile_prepare(compiler, op, run_protect_prepare);
 }
 
 static void compile_advise(struct compiler *compiler, const struct command *command)
@@ -86,6 +96,7 @@ static void compile_advise(struct compiler *compiler, const struct command *comm
     struct op *op = compile_emit(compiler, run_advise, command);
     compile_thing(compiler, op, command);
     op->operands = compile_operands(compiler, command, ids, ADVISE_OPERANDS);
+    compile_prepare(compiler, op, run_advise_prepare);
 }
 
 static void compile_resize(struct compiler *compiler, const struct command *command)
@@ -163,6 +174,7 @@ static void compile_touch(struct compiler *compiler, const struct command *comma
     compile_thing(compiler, op, command);
     op->operands = compile_operands(compiler, command, ids, TOUCH_OPERANDS);
     op->touch = compile_allocate(compiler, sizeof(*op->touch));
+    compile_prepare(compiler, op, run_touch_prepare);
     op->sample = compile_sample(compiler, command);
     if (compiler->out_of_memory)
         return;
@@ -180,7 +192,10 @@ static void compile_fork(struct compiler *compiler, const struct command *comman
 
 static void compile_drop(struct compiler *compiler, const struct command *command)
 {
-    compile_thing(compiler, compile_emit(compiler, run_drop_thing, command), command);
+    struct op *op = compile_emit(compiler, run_drop_thing, command);
+    compile_thing(compiler, op, command);
+    if (op->region != NULL)
+        op->run = run_drop_mapping;
 }
 
 const struct compile_row compile_memory_rows[] = {

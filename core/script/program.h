@@ -42,6 +42,7 @@ struct operand {
 /* --- operations --------------------------------------------------------------------------------------- */
 
 struct run;
+struct run_prepared;
 
 struct loop_state {
     int64_t rep; /* negative: warm-up */
@@ -71,6 +72,10 @@ struct sample_state {
 
 struct op {
     const struct op *(*run)(struct run *run, const struct op *op);
+    /* Finds out what the operands say; `time` lets its first operation do so ahead of the stamp. NULL:
+     * there is nothing to find out. False: run->stop. */
+    bool (*prepare)(struct run *run, const struct op *op);
+    struct run_prepared *prepared;
     const struct op *target;
     const struct command *command;
     const struct catcher *catcher; /* NULL: a stop ends the program */

@@ -106,6 +106,20 @@ struct run_range {
 /* Resolves op->thing, op->region and the range operands. False: run->stop. */
 bool run_resolve_range(struct run *run, const struct op *op, struct run_range *range);
 
+/* What an operation has found in its operands. */
+struct run_prepared {
+    bool ready; /* by `time`, for the next run of the operation */
+    struct run_range range;
+    unsigned choice; /* rights, advice */
+};
+
+static inline bool run_prepare(struct run *run, const struct op *op)
+{
+    bool ready = op->prepared->ready;
+    op->prepared->ready = false;
+    return ready || op->prepare(run, op);
+}
+
 /* --- samples ----------------------------------------------------------------------------------------------- */
 
 static inline void run_sample(const struct op *op, struct sample_state *sample, uint64_t value)

@@ -157,26 +157,32 @@ static bool count_accesses(const struct run_range *range, uint64_t stride, uint6
     return size >= 8 || range->end - range->range.base >= 7;
 }
 
+bool run_touch_prepare(struct run *run, const struct op *op)
+{
+    return run_resolve_range(run, op, &op->prepared->range) &&
+           (op->constant || run_touch_evaluate(run, op));
+}
+
 const struct op *run_touch(struct run *run, const struct op *op)
 {
-    struct run_range range;
     struct touch touch;
-    if (!run_resolve_range(run, op, &range) || (!op->constant && !run_touch_evaluate(run, op)))
+    if (!run_prepare(run, op))
         return run_stop(run, op);
+    const struct run_range *range = &op->prepared->range;
     touch.run = run;
     touch.op = op;
     touch.args = op->touch;
-    touch.base = range.range.base;
+    touch.base = range->range.base;
     touch.done = 0;
-    if (!count_accesses(&range, op->touch->stride, &touch.count))
+    if (!count_accesses(range, op->touch->stride, &touch.count))
         return run_error_detail(run, op, ERANGE, "an access of 8 bytes reaches beyond the region");
     /* In kernel mode the kernel's own half would be there to be written to. */
     if (UNLIKELY(op->touch->kernel &&
-                 range.range.base + range.range.size_bytes - 1 >= machine_user_high()))
+                 range->range.base + range->range.size_bytes - 1 >= machine_user_high()))
         return run_error_detail(run, op, ERANGE, "as=kernel reaches the user half only");
     if (op->touch->order == ORDER_RANDOM)
         permutation_init(&touch.permutation, touch.count, random_next(&run->random));
-    space_load(range.space);
+    space_load(range->space);
     return touch_row(&touch);
 }
 

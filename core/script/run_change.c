@@ -52,15 +52,19 @@ const struct op *run_move(struct run *run, const struct op *op)
 
 /* --- advise ------------------------------------------------------------------------------------------------------ */
 
+bool run_advise_prepare(struct run *run, const struct op *op)
+{
+    return run_resolve_range(run, op, &op->prepared->range) &&
+           run_choice(run, &op->operands[ADVISE_WHAT], &op->prepared->choice);
+}
+
 const struct op *run_advise(struct run *run, const struct op *op)
 {
     static const enum advice advices[] = {ADVICE_DONTNEED, ADVICE_WILLNEED};
-    struct run_range range;
-    unsigned what;
-    if (!run_resolve_range(run, op, &range) ||
-        !run_choice(run, &op->operands[ADVISE_WHAT], &what))
+    if (!run_prepare(run, op))
         return run_stop(run, op);
-    result_t result = space_advise(range.space, range.range, advices[what]);
+    const struct run_range *range = &op->prepared->range;
+    result_t result = space_advise(range->space, range->range, advices[op->prepared->choice]);
     return result == OK ? op + 1 : run_error(run, op, result);
 }
 

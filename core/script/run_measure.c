@@ -6,7 +6,8 @@
  * Between the two stamps of a block around nothing stand only the end of one function, a jump and the
  * start of the other. */
 
-/* All of `time` that may take its time: the limit, and per=. */
+/* All of `time` that may take its time: the limit, per=, and the operands of what comes first in the
+ * block. */
 const struct op *run_time_prepare(struct run *run, const struct op *op)
 {
     int64_t per;
@@ -15,7 +16,12 @@ const struct op *run_time_prepare(struct run *run, const struct op *op)
     if (per <= 0)
         return run_error_detail(run, op, EINVAL, "per= is not positive");
     op->sample->per = (uint64_t)per;
-    return op + 1;
+    const struct op *first = op + 2; /* behind run_time_begin() */
+    if (first->prepare == NULL)
+        return op + 1;
+    run->current = first;
+    first->prepared->ready = first->prepare(run, first);
+    return first->prepared->ready ? op + 1 : run_stop(run, first);
 }
 
 /* Goes on by itself, so that no turn of the runner's loop is measured. */

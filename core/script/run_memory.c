@@ -139,9 +139,7 @@ bool run_evaluate_at(struct run *run, const struct operand *operand, enum map_at
         return false;
     if (value.word != WORD_NONE && !run_choice(run, operand, &choice))
         return false;
-    *at = value.word == WORD_NONE ? MAP_AT_FIXED
-          : choice == AT_RANDOM   ? MAP_AT_RANDOM
-                                  : MAP_AT_ANY;
+    *at = value.word == WORD_NONE ? MAP_AT_FIXED : choice == AT_RANDOM ? MAP_AT_RANDOM : MAP_AT_ANY;
     *address = (uint64_t)value.number;
     return true;
 }
@@ -201,6 +199,12 @@ void run_bind_region(struct run *run, const struct op *op, struct range range)
     run_make_alive(&cell->thing, op->scope);
 }
 
+bool run_map_prepare(struct run *run, const struct op *op)
+{
+    return (op->constant || run_map_evaluate(run, op)) &&
+           (op->object == NULL || choose_object(run, op));
+}
+
 const struct op *run_map(struct run *run, const struct op *op)
 {
     struct thing_slot *slot = op->thing;
@@ -209,9 +213,7 @@ const struct op *run_map(struct run *run, const struct op *op)
         return run_error_detail(run, op, ENOENT, RUN_NO_SPACE);
     if (UNLIKELY(cell != NULL && cell->thing.alive))
         return run_error_detail(run, op, EEXIST, "the region is alive already");
-    if (UNLIKELY(!op->constant && !run_map_evaluate(run, op)))
-        return run_stop(run, op);
-    if (op->object != NULL && !choose_object(run, op))
+    if (UNLIKELY(!run_prepare(run, op)))
         return run_stop(run, op);
 
     virt_t base;
@@ -227,25 +229,35 @@ const struct op *run_map(struct run *run, const struct op *op)
 
 /* --- unmap, protect -------------------------------------------------------------------------------------------- */
 
+bool run_unmap_prepare(struct run *run, const struct op *op)
+{
+    return run_resolve_range(run, op, &op->prepared->range);
+}
+
 const struct op *run_unmap(struct run *run, const struct op *op)
 {
-    struct run_range range;
-    if (!run_resolve_range(run, op, &range))
+    if (!run_prepare(run, op))
         return run_stop(run, op);
-    result_t result = space_unmap(range.space, range.range);
+    const struct run_range *range = &op->prepared->range;
+    result_t result = space_unmap(range->space, range->range);
     if (result != OK)
         return run_error(run, op, result);
     op->thing->has_holes = true;
     return op + 1;
 }
 
+bool run_protect_prepare(struct run *run, const struct op *op)
+{
+    return run_resolve_range(run, op, &op->prepared->range) &&
+           run_prot(run, &op->operands[PROTECT_PROT], &op->prepared->choice);
+}
+
 const struct op *run_protect(struct run *run, const struct op *op)
 {
-    struct run_range range;
-    unsigned prot;
-    if (!run_resolve_range(run, op, &range) || !run_prot(run, &op->operands[PROTECT_PROT], &prot))
+    if (!run_prepare(run, op))
         return run_stop(run, op);
-    result_t result = space_protect(range.space, range.range, prot);
+    const struct run_range *range = &op->prepared->range;
+    result_t result = space_protect(range->space, range->range, op->prepared->choice);
     return result == OK ? op + 1 : run_error(run, op, result);
 }
 
@@ -288,15 +300,26 @@ static const struct op *drop_object(struct run *run, const struct op *op)
 
 const struct op *run_drop_thing(struct run *run, const struct op *op)
 {
-    struct thing_slot *slot = op->thing;
-    if (op->region == NULL && slot->object != NULL)
+    if (op->thing->object != NULL)
         return drop_object(run, op);
     if (!run_is_alive(run, op))
         return run_stop(run, op);
-    if (op->region == NULL) {
-        run_drop_space(run, slot);
-        return op + 1;
-    }
-    result_t result = run_drop_region(run, op->region);
-    return result == OK ? op + 1 : run_error(run, op, result);
+    run_drop_space(run, op->thing);
+    return op + 1;
+}
+
+const struct op *run_drop_mapping(struct run *run, const struct op *op)
+{
+    struct region_cell *cell = op->region;
+    const struct thing_slot *slot = op->thing;
+    if (!run_is_alive(run, op))
+        return run_stop(run, op);
+    result_t result = LIKELY(!slot->has_holes)
+                          ? space_unmap(slot->space, cell->range)
+                          : run_unmap_part(run, cell, cell->range.base,
+                                           cell->range.base + cell->range.size_bytes);
+    if (UNLIKELY(result != OK))
+        return run_error(run, op, result);
+    run_make_dead(&cell->thing);
+    return op + 1;
 }

@@ -129,8 +129,7 @@ void run_note_overlap(const struct run *run, struct thing_slot *slot, struct ran
 {
     for (uint32_t i = 0; i < run->program->script->region_count && !slot->has_holes; i++) {
         const struct region_cell *cell = run_cell(run, slot->thing.slot, i);
-        slot->has_holes = cell->thing.alive &&
-                          cell->range.base < range.base + range.size_bytes &&
+        slot->has_holes = cell->thing.alive && cell->range.base < range.base + range.size_bytes &&
                           cell->range.base + cell->range.size_bytes > range.base;
     }
 }

@@ -82,7 +82,8 @@ enum map_operand {
     MAP_OPERANDS
 };
 const struct op *run_map(struct run *run, const struct op *op);
-/* Evaluates the operands into op->map; run_map() does so itself unless they are constant. */
+bool run_map_prepare(struct run *run, const struct op *op);
+/* Evaluates the operands into op->map; run_map_prepare() does so itself unless they are constant. */
 bool run_map_evaluate(struct run *run, const struct op *op);
 /* The value of at=. False: run->stop. */
 bool run_evaluate_at(struct run *run, const struct operand *operand, enum map_at *at,
@@ -90,10 +91,13 @@ bool run_evaluate_at(struct run *run, const struct operand *operand, enum map_at
 /* The name that the operation makes, if any, is alive and stands for this range. */
 void run_bind_region(struct run *run, const struct op *op, struct range range);
 const struct op *run_unmap(struct run *run, const struct op *op);
+bool run_unmap_prepare(struct run *run, const struct op *op);
 enum protect_operand { PROTECT_PROT = RANGE_OPERANDS, PROTECT_OPERANDS };
 const struct op *run_protect(struct run *run, const struct op *op);
+bool run_protect_prepare(struct run *run, const struct op *op);
 const struct op *run_fork(struct run *run, const struct op *op);
 const struct op *run_drop_thing(struct run *run, const struct op *op);
+const struct op *run_drop_mapping(struct run *run, const struct op *op);
 
 /* --- changes (run_change.c) --------------------------------------------------------------------------------- */
 
@@ -101,6 +105,7 @@ const struct op *run_resize(struct run *run, const struct op *op);
 const struct op *run_move(struct run *run, const struct op *op);
 enum advise_operand { ADVISE_WHAT = RANGE_OPERANDS, ADVISE_OPERANDS };
 const struct op *run_advise(struct run *run, const struct op *op);
+bool run_advise_prepare(struct run *run, const struct op *op);
 const struct op *run_share(struct run *run, const struct op *op);
 enum exec_operand { EXEC_TEXT, EXEC_DATA, EXEC_STACK, EXEC_OPERANDS };
 const struct op *run_exec(struct run *run, const struct op *op);
@@ -116,6 +121,7 @@ enum touch_operand {
     TOUCH_OPERANDS
 };
 const struct op *run_touch(struct run *run, const struct op *op);
+bool run_touch_prepare(struct run *run, const struct op *op);
 bool run_touch_evaluate(struct run *run, const struct op *op);
 enum fill_operand { FILL_PATTERN = RANGE_OPERANDS, FILL_OPERANDS };
 const struct op *run_fill(struct run *run, const struct op *op);

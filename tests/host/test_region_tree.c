@@ -218,7 +218,7 @@ static void do_set_base(struct oracle *oracle)
     region_tree_set_base(&oracle->tree, entry->node, entry->base);
 }
 
-static void do_split(struct oracle *oracle)
+static void do_carve(struct oracle *oracle)
 {
     if (oracle->count == 0)
         return;
@@ -229,9 +229,29 @@ static void do_split(struct oracle *oracle)
         return;
     struct entry tail = {entry->base + (1 + draw(oracle, pages - 1)) * PAGE_SIZE, entry->end,
                          fresh(oracle)};
-    region_tree_split(&oracle->tree, entry->node, tail.node, tail.base);
-    entry->end = tail.base;
+    uint64_t from = tail.base;
+    if (draw(oracle, 2) == 0)
+        from = entry->base + (1 + draw(oracle, (tail.base - entry->base) / PAGE_SIZE)) * PAGE_SIZE;
+    region_tree_carve(&oracle->tree, entry->node, tail.node, from, tail.base);
+    entry->end = from;
     oracle_insert(oracle, index + 1, tail);
+}
+
+static void do_join(struct oracle *oracle)
+{
+    if (oracle->count < 2)
+        return;
+    size_t index = draw(oracle, oracle->count - 1);
+    struct entry *entry = &oracle->entries[index];
+    struct entry *next = entry + 1;
+    if (entry->end != next->base) {
+        entry->end = next->base;
+        region_tree_set_end(&oracle->tree, entry->node, entry->end);
+    }
+    entry->end = next->end;
+    region_tree_join(&oracle->tree, entry->node, next->node);
+    give_back(oracle, next->node);
+    oracle_remove(oracle, index + 1);
 }
 
 static void do_find(struct oracle *oracle)
@@ -248,8 +268,8 @@ static void do_something(struct oracle *oracle)
 {
     static void (*const operations[])(struct oracle *) = {
         do_place_anywhere, do_place_anywhere, do_place_anywhere, do_place_specifically,
-        do_place_last,     do_split,          do_set_end,        do_set_base,
-        do_remove,         do_remove,         do_remove,         do_find,
+        do_place_last,     do_carve,          do_set_end,        do_set_base,
+        do_remove,         do_remove,         do_join,           do_find,
     };
     if (oracle->count + 1 >= oracle->limit)
         do_remove(oracle);
