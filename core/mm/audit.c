@@ -11,7 +11,7 @@
 #include "core/mm/internal.h"
 #include "core/mm/mm.h"
 #include "core/mm/object.h"
-#include "core/mm/space.h"
+#include "core/mm/space_identity.h"
 
 struct audit {
     struct audit_report *report;
@@ -66,11 +66,23 @@ void audit_count_promises(struct audit *audit, uint64_t promised, uint64_t resid
 
 /* --- spaces ---------------------------------------------------------------------------------------------- */
 
+/* What is mapped where no region is must be mapped one to one. */
+static const char *check_identity_entry(struct space *space, uint64_t address, entry_t entry)
+{
+    if (!space_identity_meets(space, (struct range){address, PAGE_SIZE}))
+        return "is mapped where no region has an object";
+    if (entry_phys(entry).value != address)
+        return "is mapped one to one, but to another frame";
+    return entry_is_executable(entry) ? "is executable and mapped one to one" : NULL;
+}
+
 static void audit_entry(struct audit *audit, struct space *space, uint64_t address, entry_t entry)
 {
     struct region *region = region_of_node(region_tree_find(&space->tree, address));
     const char *problem = NULL;
-    if (!region || !region->object)
+    if (!region)
+        problem = check_identity_entry(space, address, entry);
+    else if (!region->object)
         problem = "is mapped where no region has an object";
     else if (region->prot == PROT_NONE)
         problem = "is mapped in a region without rights";
@@ -78,7 +90,7 @@ static void audit_entry(struct audit *audit, struct space *space, uint64_t addre
         problem = "is writable in a region that is not";
     else if (entry_is_executable(entry) && (region->prot & PROT_EXEC) == 0)
         problem = "is executable in a region that is not";
-    else if (!entry_is_user(entry))
+    if (!problem && !entry_is_user(entry))
         problem = "is not for user mode";
     if (problem)
         audit_fail(audit, "address 0x%lx %s", (unsigned long)address, problem);
@@ -182,6 +194,25 @@ static void audit_regions(struct audit *audit, struct space *space)
     }
 }
 
+/* Ranges mapped one to one: no region is in them, and every page is there. */
+static void audit_identities(struct audit *audit, struct space *space)
+{
+    for (struct list_node *link = space->identities.next; link != &space->identities;
+         link = link->next) {
+        const struct region_node *node = &region_of_link(link)->node;
+        audit_count_heap_object(audit);
+        if (!region_tree_is_free(&space->tree, node->base, node->end - node->base))
+            audit_fail(audit, "a region is where 0x%lx is mapped one to one",
+                       (unsigned long)node->base);
+        for (uint64_t at = node->base; at < node->end; at += PAGE_SIZE) {
+            struct table_place place;
+            if (!page_directory_find(&space->directory, at, &place) ||
+                !entry_is_present(*place.entry))
+                audit_fail(audit, "address 0x%lx should be mapped one to one", (unsigned long)at);
+        }
+    }
+}
+
 static void audit_space(struct audit *audit, struct space *space)
 {
     const char *problem = region_tree_check(&space->tree);
@@ -196,6 +227,7 @@ static void audit_space(struct audit *audit, struct space *space)
         audit_fail(audit, "a space has %lu page tables and says %lu", (unsigned long)tables,
                    (unsigned long)space->directory.table_count);
     audit_regions(audit, space);
+    audit_identities(audit, space);
     struct table_walk walk = table_walk(&space->directory, SPACE_USER_LOW, space_user_high());
     while (!audit->failed && table_walk_next(&walk))
         audit_table(audit, space, &walk);

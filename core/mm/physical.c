@@ -15,14 +15,19 @@ phys_t physical_window(uint64_t *size_bytes)
     return mm.physical_window;
 }
 
-result_t physical_create(phys_t at, uint64_t page_count, struct object **object)
+bool physical_in_window(phys_t at, uint64_t page_count)
 {
     uint64_t window = mm.physical_window.value;
+    return at.value >= window && at.value - window < PHYSICAL_WINDOW_BYTES &&
+           page_count <= (window + PHYSICAL_WINDOW_BYTES - at.value) >> PAGE_SHIFT;
+}
+
+result_t physical_create(phys_t at, uint64_t page_count, struct object **object)
+{
     if (page_count == 0 || !is_page_aligned(at.value))
         return EINVAL;
     bool page_zero = at.value == 0 && page_count == 1;
-    if (!page_zero && (at.value < window || at.value - window >= PHYSICAL_WINDOW_BYTES ||
-                       page_count > (window + PHYSICAL_WINDOW_BYTES - at.value) >> PAGE_SHIFT))
+    if (!page_zero && !physical_in_window(at, page_count))
         return ERANGE;
 
     struct linear *linear;

@@ -4,6 +4,7 @@
 #include "core/check.h"
 #include "core/mm/heap.h"
 #include "core/mm/internal.h"
+#include "core/mm/space_identity.h"
 
 uint64_t space_user_high(void)
 {
@@ -24,6 +25,7 @@ result_t space_create(struct space **out)
 
     lock_init(&space->lock, RANK_SPACE, "space");
     region_tree_init(&space->tree, SPACE_USER_LOW, space_user_high());
+    list_init(&space->identities);
     space->changes = 0;
     space->random = (struct random){mm_random_next()};
     lock_acquire(&mm.lock);
@@ -67,6 +69,7 @@ void space_destroy(struct space *space)
 
     page_directory_fini(&space->directory);
     destroy_regions(&space->tree);
+    space_identity_forget(space);
     heap_free(space, sizeof *space);
 }
 

@@ -26,6 +26,8 @@ struct space {
     uint64_t changes;          /* check level 2: since the tree was walked last */
     struct random random;      /* of random placement */
     struct list_node all_link; /* in mm.spaces */
+    struct list_node
+        identities; /* struct region.object_link: mapped one to one, space_identity.h */
 };
 
 struct range {
@@ -59,7 +61,7 @@ result_t space_create(struct space **space);
 void space_destroy(struct space *space);
 
 /* Maps an object, fresh anonymous memory, or reserves a range. ERANGE: beyond the object's end; EACCES:
- * rights that the object does not give; EEXIST: taken (IF_TAKEN_REFUSE); ENOMEM: no hole, commitment,
+ * rights that the object does not give; EEXIST: taken (IF_TAKEN_REFUSE), or mapped one to one; ENOMEM: no hole, commitment,
  * frame or kernel object. O(log regions), plus what populate costs. */
 result_t space_map(struct space *space, const struct map_args *args, virt_t *base);
 /* Unmaps what is mapped in the range, splitting regions at its ends; passes over what is not. ENOMEM
@@ -100,7 +102,7 @@ struct image {
  * there. ENOMEM and EINVAL: the space is as it was. */
 result_t space_exec(struct space *space, struct image *image);
 
-/* A copy: private regions copy-on-write. O(regions + pages with data / 512). ENOMEM. */
+/* A copy: private regions copy-on-write; without what is mapped one to one. O(regions + pages with data / 512). ENOMEM. */
 result_t space_fork(struct space *parent, struct space **child);
 
 /* Unmapping in two steps, for operations that replace what is there. reserve may fail (ENOMEM) and

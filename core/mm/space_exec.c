@@ -5,6 +5,7 @@
 #include "core/mm/internal.h"
 #include "core/mm/object.h"
 #include "core/mm/part.h"
+#include "core/mm/space_identity.h"
 
 #define RETURN_INSTRUCTIONS 0xc3c3c3c3c3c3c3c3ull
 
@@ -71,6 +72,7 @@ static void exchange(struct space *space, struct space *fresh)
     fresh->directory = directory;
     adopt(space);
     adopt(fresh);
+    space_identity_hand_over(fresh, space);
     lock_release(&space->lock);
     if (loaded)
         space_load(space);

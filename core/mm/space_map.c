@@ -2,7 +2,7 @@
 #include "core/mm/anonymous.h"
 #include "core/mm/internal.h"
 #include "core/mm/object.h"
-#include "core/mm/space.h"
+#include "core/mm/space_identity.h"
 
 #define PROT_ALL (PROT_READ | PROT_WRITE | PROT_EXEC)
 
@@ -75,6 +75,9 @@ static inline struct region *make_region(struct space *space, const struct map_a
 static result_t place_at(struct space *space, const struct map_args *args, struct region *region)
     REQUIRES(space->lock)
 {
+    if (args->at == MAP_AT_ANY)
+        return region_tree_place_anywhere(&space->tree, &region->node, args->size_bytes,
+                                          args->align_bytes);
     if (args->at == MAP_AT_RANDOM)
         return region_tree_place_randomized(&space->tree, &region->node, args->size_bytes,
                                             args->align_bytes, &space->random);
@@ -89,10 +92,13 @@ static result_t place_at(struct space *space, const struct map_args *args, struc
 static inline result_t place(struct space *space, const struct map_args *args,
                              struct region *region) REQUIRES(space->lock)
 {
-    if (LIKELY(args->at == MAP_AT_ANY))
+    if (LIKELY(args->at == MAP_AT_ANY && list_is_empty(&space->identities)))
         return region_tree_place_anywhere(&space->tree, &region->node, args->size_bytes,
                                           args->align_bytes);
-    return place_at(space, args, region);
+    space_identity_hold(space);
+    result_t result = place_at(space, args, region);
+    space_identity_release(space);
+    return result;
 }
 
 /* Gives the placed region its object, whose phase the first mapping decides. */
@@ -145,6 +151,8 @@ static result_t map_replacing(struct space *space, const struct map_args *args,
     struct unmap_plan plan;
     struct range taken = {args->address, args->size_bytes};
     bool populated = args->populate && object;
+    if (space_identity_meets(space, taken))
+        return EEXIST; /* only regions are replaced */
     result_t result = populated ? populate_aside(&aside, args, region, object) : OK;
     if (result != OK)
         return result;

@@ -8,6 +8,7 @@
 #include "core/mm/internal.h"
 #include "core/mm/object.h"
 #include "core/mm/part.h"
+#include "core/mm/space_identity.h"
 
 struct move {
     struct space *space;
@@ -202,8 +203,11 @@ static result_t move_locked(struct move *move, enum map_at at, uint64_t address,
 {
     struct space *space = move->space;
     result_t result = check_source(space, move->range);
-    if (result == OK)
-        result = place_target(space, move->range, at, address, holder);
+    if (result != OK)
+        return result;
+    space_identity_hold(space);
+    result = place_target(space, move->range, at, address, holder);
+    space_identity_release(space);
     if (result != OK)
         return result;
     move->target = holder->node.base;

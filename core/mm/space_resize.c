@@ -2,6 +2,7 @@
 #include "core/mm/internal.h"
 #include "core/mm/object.h"
 #include "core/mm/part.h"
+#include "core/mm/space_identity.h"
 
 /* May the region show `more_bytes` behind its end? Makes its object longer where it is the only one
  * that shows it. */
@@ -26,7 +27,8 @@ static result_t grow(struct space *space, struct range range, uint64_t more_byte
         return ENOENT;
     if (more_bytes > space->tree.high - end)
         return ERANGE;
-    if (!region_tree_is_free(&space->tree, end, more_bytes))
+    if (!region_tree_is_free(&space->tree, end, more_bytes) ||
+        space_identity_meets(space, (struct range){end, more_bytes}))
         return ENOMEM;
     result_t result = extend_object(last, more_bytes);
     if (result == OK)

@@ -43,6 +43,11 @@ static const struct argument_spec share_arguments[] = {
     {"SPACE.REGION", ARGUMENT_NAME, TYPE_REGION_NEW, NEED, NO_WORDS, NULL},
     {"from", ARGUMENT_FROM, TYPE_REGION, REQUIRED, NO_WORDS, NULL},
 };
+static const struct argument_spec identity_arguments[] = {
+    {"SPACE", ARGUMENT_THING, TYPE_SPACE, NEED, NO_WORDS, NULL},
+    {"at", ARGUMENT_AT, TYPE_NUMBER, REQUIRED, NO_WORDS, NULL},
+    {"size", ARGUMENT_SIZE, TYPE_NUMBER, REQUIRED, NO_WORDS, NULL},
+};
 static const struct argument_spec resize_arguments[] = {
     {"SPACE.REGION", ARGUMENT_THING, TYPE_REGION, NEED, NO_WORDS, NULL},
     {"size", ARGUMENT_SIZE, TYPE_NUMBER, REQUIRED, NO_WORDS, NULL},
@@ -213,6 +218,8 @@ const struct command_spec command_table[] = {
      ARGUMENTS(map_arguments)},
     {"share", COMMAND_SHARE, 0, "share S2.R2 from=S1.R1",
      "maps the object of S1.R1 in another space, shared", ARGUMENTS(share_arguments)},
+    {"identity", COMMAND_IDENTITY, 0, "identity S at=PADDR size=N",
+     "maps frames one to one, outside the tree", ARGUMENTS(identity_arguments)},
     {"unmap", COMMAND_UNMAP, 0, "unmap RANGE ?offset=0? ?size=rest?",
      "unmaps any part; passes over what is not mapped", ARGUMENTS(unmap_arguments)},
     {"protect", COMMAND_PROTECT, 0, "protect RANGE prot=PROT ?offset=0? ?size=rest?",
@@ -274,7 +281,6 @@ const struct command_spec command_table[] = {
      "the block must be stopped by this error", ARGUMENTS(expect_error_arguments)},
     {"try", COMMAND_TRY, BLOCK, "try V {...}",
      "V becomes 0, or the number of what stopped the block", ARGUMENTS(try_arguments)},
-    NOT_YET("identity"),
     NOT_YET("sync"),
     NOT_YET("switch"),
     NOT_YET("squeeze"),

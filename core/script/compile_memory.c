@@ -123,6 +123,15 @@ static void compile_share(struct compiler *compiler, const struct command *comma
     op->from = run_cell(compiler->run, from->thing, from->region);
 }
 
+static void compile_identity(struct compiler *compiler, const struct command *command)
+{
+    static const enum argument_id ids[IDENTITY_OPERANDS] = {
+        [IDENTITY_AT] = ARGUMENT_AT, [IDENTITY_SIZE] = ARGUMENT_SIZE};
+    struct op *op = compile_emit(compiler, run_identity, command);
+    compile_thing(compiler, op, command);
+    op->operands = compile_operands(compiler, command, ids, IDENTITY_OPERANDS);
+}
+
 static struct region_cell *find_cell(struct compiler *compiler, const struct op *op,
                                      const char *region)
 {
@@ -206,6 +215,6 @@ const struct compile_row compile_memory_rows[] = {
     {COMMAND_ADVISE, true, compile_advise},   {COMMAND_FORK, true, compile_fork},
     {COMMAND_EXEC, true, compile_exec},       {COMMAND_DROP, true, compile_drop},
     {COMMAND_TOUCH, true, compile_touch},     {COMMAND_FILL, true, compile_fill},
-    {COMMAND_VERIFY, true, compile_fill},
+    {COMMAND_VERIFY, true, compile_fill},     {COMMAND_IDENTITY, true, compile_identity},
 };
 const size_t compile_memory_row_count = ARRAY_COUNT(compile_memory_rows);

@@ -1,4 +1,5 @@
-/* Operations that change what is mapped: resize, move, advise, share, exec. */
+/* Operations that change what is mapped: resize, move, advise, share, identity, exec. */
+#include "core/mm/space_identity.h"
 #include "core/script/run_ops.h"
 
 /* --- resize, move ------------------------------------------------------------------------------------------------ */
@@ -88,6 +89,19 @@ const struct op *run_share(struct run *run, const struct op *op)
     run_bind_region(run, op,
                     (struct range){.base = base.value, .size_bytes = from->range.size_bytes});
     return op + 1;
+}
+
+/* --- identity ---------------------------------------------------------------------------------------------------- */
+
+const struct op *run_identity(struct run *run, const struct op *op)
+{
+    int64_t at;
+    int64_t size;
+    if (!run_is_alive(run, op) || !run_number(run, &op->operands[IDENTITY_AT], &at) ||
+        !run_number(run, &op->operands[IDENTITY_SIZE], &size))
+        return run_stop(run, op);
+    result_t result = space_identity_map(op->thing->space, phys((uint64_t)at), (uint64_t)size);
+    return result == OK ? op + 1 : run_error(run, op, result);
 }
 
 /* --- exec -------------------------------------------------------------------------------------------------------- */

@@ -88,7 +88,6 @@ static void test_what_comes_later(void **state)
 {
     (void)state;
     static const char *const commands[] = {
-        "identity a at=0 size=4K",
         "sync a.x",
         "switch o text",
         "squeeze off",
