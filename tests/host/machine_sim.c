@@ -290,7 +290,7 @@ void machine_load_root(phys_t root)
 {
     ASSERT(is_page_aligned(root.value) && sim_is_ram(root));
     this_state()->root = root;
-    sim_tlb_flush_all(this_state()->tlb);
+    sim_tlb_load_root(this_state()->tlb, root);
 }
 
 phys_t machine_root(void)

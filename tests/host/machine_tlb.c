@@ -5,7 +5,9 @@
  * table that is no longer there. Neither ever holds what is not present. A refused access drops what
  * the caches say about the address and walks once more before it becomes a fault, as CPUs do. Both
  * caches are direct-mapped; a stale translation therefore lives until its slot is needed, which is the
- * longest that hardware may keep it too.
+ * longest that hardware may keep it too. Both have tags, which stand for page directories as PCIDs do:
+ * translations outlive the time that their root is loaded, and are found again under the same tag
+ * unless loading a root of that tag flushed them.
  * Locking: a TLB belongs to its CPU's thread; page tables are read and marked atomically. */
 #include "machine_tlb.h"
 
@@ -14,6 +16,7 @@
 #include "core/machine.h"
 #include "core/panic.h"
 
+#define TAGS 4096
 #define PAGES_CACHED 1536
 #define TABLES_CACHED 64
 #define LARGE_ALIGN_BIT 12 /* PAT of a large page: the only bit below its size that may be set */
@@ -28,13 +31,15 @@ struct cached {
     bool dirty;
     unsigned level; /* of the page that this is a piece of; 2 for a cached table */
     uint64_t key;   /* address >> 12, or >> 21 for a table */
+    unsigned tag;
     uint64_t generation;
     phys_t frame; /* of the 4 KiB piece, or of the table */
 };
 
 struct sim_tlb {
-    uint64_t generation; /* of what is not global; a flush begins a new one */
-    uint64_t table_generation;
+    unsigned tag;               /* of the root that is loaded */
+    uint64_t generations[TAGS]; /* of what is not global; a flush begins a new one */
+    uint64_t table_generation;  /* of all tags */
     bool has_large;
     struct cached pages[PAGES_CACHED];
     struct cached tables[TABLES_CACHED];
@@ -63,14 +68,15 @@ static struct cached *table_slot(const struct sim_tlb *tlb, uint64_t address)
 static const struct cached *find_page(const struct sim_tlb *tlb, uint64_t address)
 {
     const struct cached *slot = page_slot(tlb, address);
-    bool current = slot->global || slot->generation == tlb->generation;
+    bool current =
+        slot->global || (slot->tag == tlb->tag && slot->generation == tlb->generations[slot->tag]);
     return slot->valid && current && slot->key == address >> PAGE_SHIFT ? slot : NULL;
 }
 
 static const struct cached *find_table(const struct sim_tlb *tlb, uint64_t address)
 {
     const struct cached *slot = table_slot(tlb, address);
-    bool current = slot->generation == tlb->table_generation;
+    bool current = slot->tag == tlb->tag && slot->generation == tlb->table_generation;
     return slot->valid && current && slot->key == address >> 21 ? slot : NULL;
 }
 
@@ -94,8 +100,14 @@ void sim_tlb_flush_page(struct sim_tlb *tlb, uint64_t address)
 
 void sim_tlb_flush_all(struct sim_tlb *tlb)
 {
-    tlb->generation++;
+    tlb->generations[tlb->tag]++;
     tlb->table_generation++;
+}
+
+void sim_tlb_load_root(struct sim_tlb *tlb, phys_t root)
+{
+    tlb->tag = (root.value >> PAGE_SHIFT) % TAGS;
+    sim_tlb_flush_all(tlb);
 }
 
 /* --- the walk ---------------------------------------------------------------------------------------- */
@@ -171,6 +183,7 @@ static bool walk(struct cached *found, uint64_t address, unsigned level, bool ma
             *slot = *found;
             slot->valid = true;
             slot->key = address >> 21;
+            slot->tag = tlb->tag;
             slot->generation = tlb->table_generation;
         }
     }
@@ -201,7 +214,8 @@ static bool fill(struct sim_tlb *tlb, const struct sim_request *request, bool fr
         found.dirty = true;
     }
     found.valid = true;
-    found.generation = tlb->generation;
+    found.tag = tlb->tag;
+    found.generation = tlb->generations[tlb->tag];
     tlb->has_large |= found.level > 1;
     *page_slot(tlb, request->address) = found;
     return true;

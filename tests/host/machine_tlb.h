@@ -22,8 +22,10 @@ struct sim_request {
 phys_t sim_tlb_translate(struct sim_tlb *tlb, const struct sim_request *request);
 
 void sim_tlb_flush_page(struct sim_tlb *tlb, uint64_t address);
-/* All but the global translations. */
+/* All but the global translations, of the root that is loaded. */
 void sim_tlb_flush_all(struct sim_tlb *tlb);
+/* From now on translations go by this root; the first of its tag again as after a flush. */
+void sim_tlb_load_root(struct sim_tlb *tlb, phys_t root);
 
 struct sim_translation sim_tlb_look_up(const struct sim_tlb *tlb, uint64_t address);
 struct sim_translation sim_tables_look_up(phys_t root, uint64_t address);

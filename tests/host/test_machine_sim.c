@@ -355,6 +355,21 @@ static void test_global_translations_survive_a_root_load(void **state)
     assert_false(sim_look_up_tlb(BASE).present);
 }
 
+static void test_a_root_of_the_same_tag_is_loaded_afresh(void **state)
+{
+    (void)state;
+    phys_t other = phys(DATA + 15 * PAGE_SIZE); /* an empty root */
+    phys_t root = machine_root();
+    map(BASE, data_phys(0), user_data);
+    assert_int_equal(one(MACHINE_READ, BASE).end, ACCESS_DONE);
+    assert_true(sim_look_up_tlb(BASE).present);
+    machine_load_root(other);
+    assert_false(sim_look_up_tlb(BASE).present);
+    machine_load_root(root);
+    assert_false(sim_look_up_tlb(BASE).present);
+    assert_int_equal(sim_look_up_tables(BASE).frame.value, data_phys(0).value);
+}
+
 static void test_large_pages(void **state)
 {
     (void)state;
@@ -536,6 +551,7 @@ int main(void)
         TEST(test_what_is_not_present_is_never_cached),
         TEST(test_first_write_goes_to_the_tables),
         TEST(test_global_translations_survive_a_root_load),
+        TEST(test_a_root_of_the_same_tag_is_loaded_afresh),
         TEST(test_large_pages),
         TEST(test_broken_tables_panic),
         TEST(test_every_cpu_runs_what_it_is_given),
