@@ -70,7 +70,7 @@ FUZZ_PROGRAMS := $(FUZZERS:%=$(BUILD)/fuzz/%)
 .DEFAULT_GOAL := all
 .SECONDARY:
 .DELETE_ON_ERROR:
-.PHONY: all host fuzz run test image debug lint format clean deps help commands FORCE
+.PHONY: all host fuzz run test mutants image debug lint format clean deps help commands FORCE
 
 all: $(BUILD)/BOOTX64.EFI ## builds build/BOOTX64.EFI, the whole of PageLab in one file
 
@@ -81,8 +81,11 @@ fuzz: $(FUZZ_PROGRAMS) ## builds the fuzzers (clang)
 run: all ## boots it in QEMU, runs every scenario, writes results/<run>/ (ARGS="run=null --cpus 4")
 	tools/pagelab run $(ARGS)
 
-test: all host fuzz ## unit tests, hosted scenarios, fuzzers, boot tests
+test: all host fuzz ## unit tests, hosted scenarios, fuzzers, some mutants, boot tests
 	tests/run --build $(BUILD) $(ARGS)
+
+mutants: host ## puts old bugs back into a copy of the tree, one by one, and sees each caught
+	tests/mutants/run --build $(BUILD) $(ARGS)
 
 lint: ## format, both compilers, who may include whom, sizes of functions and files
 	tools/lint

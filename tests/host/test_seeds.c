@@ -94,6 +94,133 @@ static void test_processors_that_map_at_once_never_overlap(void **state)
     assert_audit();
 }
 
+/* --- B2: what failed half-way ends like anything else ------------------------------------------------------- */
+
+static void test_the_end_of_a_directory_that_could_not_be_made(void **state)
+{
+    (void)state;
+    uint64_t free_bytes = mm_free_bytes();
+    struct page_directory directory;
+    mm_inject((struct mm_inject){.nth = 1});
+    assert_int_equal(page_directory_init(&directory), ENOMEM);
+    mm_inject((struct mm_inject){0});
+    page_directory_fini(&directory);
+    assert_int_equal(mm_free_bytes(), free_bytes);
+}
+
+/* --- D6: a fork promises what has data, and no more ------------------------------------------------------- */
+
+static void test_forks_of_what_was_hardly_touched(void **state)
+{
+    (void)state;
+    enum { CHILDREN = 8, TOUCHED = 5 };
+    struct space *children[CHILDREN];
+    uint64_t free_bytes = mm_free_bytes();
+    uint64_t pages = free_bytes / PAGE_SIZE * 7 / 10;
+    struct space *parent = new_space();
+    map(parent, map_at(BASE, pages, RW));
+    write_pages(parent, BASE, TOUCHED, 1);
+    for (unsigned i = 0; i < CHILDREN; i++) {
+        uint64_t before = mm_committed_pages();
+        children[i] = forked(parent);
+        assert_int_equal(mm_committed_pages() - before, TOUCHED);
+    }
+    assert_audit();
+    for (unsigned i = 0; i < CHILDREN; i++)
+        space_destroy(children[i]);
+    space_destroy(parent);
+    assert_int_equal(mm_committed_pages(), 0);
+    assert_int_equal(mm_free_bytes(), free_bytes);
+}
+
+/* --- W5: a wish for an address is granted where it can be ------------------------------------------------- */
+
+static void test_hints_are_honoured(void **state)
+{
+    (void)state;
+    struct space *space = new_space();
+    struct map_args wish = map_at(BASE, 4, RW);
+    wish.if_taken = IF_TAKEN_ELSEWHERE;
+    assert_int_equal(map(space, wish), BASE);
+    wish.address = BASE + 2 * PAGE_SIZE; /* half of it is taken */
+    uint64_t other = map(space, wish);
+    assert_true(other + wish.size_bytes <= BASE || other >= BASE + wish.size_bytes);
+    space_destroy(space);
+}
+
+/* --- W19: nothing is flushed that cannot have been cached --------------------------------------------------- */
+
+static void test_a_first_access_flushes_nothing(void **state)
+{
+    (void)state;
+    struct space *space = new_space();
+    map(space, map_at(BASE, 600, RW));
+    assert_int_equal(read_value(space, BASE + 599 * PAGE_SIZE), 0);
+    uint64_t before = flushes();
+    write_pages(space, BASE, 599, 1);
+    assert_int_equal(flushes(), before);
+    write_value(space, BASE + 599 * PAGE_SIZE, 1); /* over the page of zeroes */
+    assert_int_equal(flushes(), before + 1);
+    space_destroy(space);
+}
+
+/* --- E13: what the kernel's page tables allow ------------------------------------------------------------------ */
+
+static void check_kernel_page(uint64_t address, entry_t page)
+{
+    if (entry_is_user(page) || (entry_is_writable(page) && entry_is_executable(page)))
+        fail_msg("kernel page %#llx: entry %#llx", (unsigned long long)address,
+                 (unsigned long long)page);
+}
+
+struct level_walk {
+    const entry_t *entries;
+    uint64_t base; /* of the table */
+    unsigned index;
+};
+
+/* Visits every page that the kernel's tables map in its half; returns how many there are. */
+static uint64_t walk_kernel(void)
+{
+    struct level_walk stack[5] = {{.entries = machine_phys_to_virt(mm.kernel_directory.root),
+                                   .index = MACHINE_TABLE_ENTRIES / 2}};
+    unsigned depth = 0;
+    uint64_t pages = 0;
+    for (;;) {
+        struct level_walk *here = &stack[depth];
+        unsigned level = machine_levels - depth;
+        if (here->index == MACHINE_TABLE_ENTRIES) {
+            if (depth-- == 0)
+                return pages;
+            continue;
+        }
+        uint64_t address = here->base + here->index * machine_level_size(level);
+        entry_t entry = here->entries[here->index++];
+        if (!entry_is_present(entry))
+            continue;
+        if (entry_is_page(entry, level)) {
+            check_kernel_page(address, entry);
+            pages++;
+            continue;
+        }
+        assert_false(entry_is_user(entry)); /* the upper levels keep users out, too */
+        stack[++depth] = (struct level_walk){.entries = machine_phys_to_virt(entry_phys(entry)),
+                                             .base = address};
+    }
+}
+
+static void test_the_kernel_is_the_kernels(void **state)
+{
+    (void)state;
+    const entry_t *root = machine_phys_to_virt(mm.kernel_directory.root);
+    assert_true(walk_kernel() > 64);
+    /* Below there is the harness window alone: the null page is absent. */
+    for (unsigned i = 0; i < MACHINE_TABLE_ENTRIES / 2; i++)
+        assert_int_equal(entry_is_present(root[i]),
+                         i == machine_table_index(window_base(), machine_levels));
+    assert_false(sim_look_up_tables(0).present);
+}
+
 /* --- W3: every place has the same chance, however full the space ----------------------------------------- */
 
 #define TREE_PAGES 256
@@ -194,6 +321,11 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_root_that_is_used_again_shows_nothing_old),
         cmocka_unit_test(test_processors_that_map_at_once_never_overlap),
+        cmocka_unit_test(test_the_end_of_a_directory_that_could_not_be_made),
+        cmocka_unit_test(test_forks_of_what_was_hardly_touched),
+        cmocka_unit_test(test_hints_are_honoured),
+        cmocka_unit_test(test_a_first_access_flushes_nothing),
+        cmocka_unit_test(test_the_kernel_is_the_kernels),
         cmocka_unit_test(test_random_places_are_uniform),
         cmocka_unit_test(test_a_page_with_more_than_256_owners),
     };
