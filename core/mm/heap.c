@@ -114,6 +114,8 @@ void *heap_class_alloc(unsigned index)
         cache->objects[filled++] = take_object(class);
     lock_release(&heap.lock);
     __atomic_store_n(&cache->count, filled, __ATOMIC_RELEASE);
+    if (!object)
+        machine_cpu()->counters[COUNTER_HEAP_ALLOC]--; /* has been counted in advance */
     return object;
 }
 

@@ -61,8 +61,9 @@ result_t space_create(struct space **space);
 void space_destroy(struct space *space);
 
 /* Maps an object, fresh anonymous memory, or reserves a range. ERANGE: beyond the object's end; EACCES:
- * rights that the object does not give; EEXIST: taken (IF_TAKEN_REFUSE), or mapped one to one; ENOMEM: no hole, commitment,
- * frame or kernel object. O(log regions), plus what populate costs. */
+ * rights that the object does not give; EEXIST: taken (IF_TAKEN_REFUSE), or mapped one to one;
+ * ENOMEM: no hole, commitment, frame or kernel object; what populate has made by then in an object that
+ * others know stays there. O(log regions), plus what populate costs. */
 result_t space_map(struct space *space, const struct map_args *args, virt_t *base);
 /* Unmaps what is mapped in the range, splitting regions at its ends; passes over what is not. ENOMEM
  * when a split has no memory. */
@@ -115,6 +116,8 @@ struct unmap_plan {
 result_t space_unmap_reserve_locked(struct space *space, struct range range,
                                     struct unmap_plan *plan) REQUIRES(space->lock);
 void space_unmap_commit_locked(struct space *space, struct range range, struct unmap_plan *plan)
+    REQUIRES(space->lock);
+result_t space_map_locked(struct space *space, const struct map_args *args, virt_t *base)
     REQUIRES(space->lock);
 /* Takes a whole region away. */
 void space_remove_locked(struct space *space, struct region *region) REQUIRES(space->lock);

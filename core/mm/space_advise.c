@@ -41,9 +41,37 @@ static result_t dontneed(struct space *space, struct range range) REQUIRES(space
     return OK;
 }
 
+/* Frees the tables of a range that stayed empty. */
+static void prune_tables(struct space *space, uint64_t base, uint64_t end)
+{
+    for (uint64_t at = base; at < end; at = (at | (TABLE_BYTES - 1)) + 1)
+        page_directory_prune(&space->directory, at);
+}
+
+/* Makes the tables of all that can be read in the range: a read needs nothing else. */
+static result_t reserve_tables(struct space *space, struct range range) REQUIRES(space->lock)
+{
+    uint64_t end = range.base + range.size_bytes;
+    for (struct region *region = space_first_in(space, range); region;
+         region = region_next_below(region, end)) {
+        struct part part = part_of(region, range);
+        struct table_place place;
+        uint64_t at = (region->prot & PROT_READ) != 0 ? part.base : part.end;
+        for (; at < part.end; at = (at | (TABLE_BYTES - 1)) + 1) {
+            if (page_directory_reserve(&space->directory, at, &place) == OK)
+                continue;
+            prune_tables(space, range.base, at);
+            return ENOMEM;
+        }
+    }
+    return OK;
+}
+
 static result_t willneed(struct space *space, struct range range) REQUIRES(space->lock)
 {
     uint64_t end = range.base + range.size_bytes;
+    if (reserve_tables(space, range) != OK)
+        return ENOMEM;
     for (struct region *region = space_first_in(space, range); region;
          region = region_next_below(region, end)) {
         struct part part = part_of(region, range);

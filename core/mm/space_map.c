@@ -173,6 +173,32 @@ static result_t map_replacing(struct space *space, const struct map_args *args,
     return OK;
 }
 
+/* Puts a region that was made for it into the space. On failure nothing is left of the region. */
+static inline result_t map_made(struct space *space, const struct map_args *args,
+                                struct region *region, struct object *object, virt_t *base)
+    REQUIRES(space->lock)
+{
+    bool replace = args->at == MAP_AT_FIXED && args->if_taken == IF_TAKEN_REPLACE;
+    result_t result =
+        replace ? map_replacing(space, args, region, object) : place(space, args, region);
+    if (result != OK) {
+        if (object && !region->object)
+            object_put(object);
+        region_destroy(region);
+        return result;
+    }
+
+    if (object && !region->object)
+        show(region, object, args->offset_bytes);
+    *base = region_base(region);
+    if (args->populate && !replace && populate(region) != OK) {
+        space_remove_locked(space, region);
+        return ENOMEM;
+    }
+    space_check(space);
+    return OK;
+}
+
 result_t space_map(struct space *space, const struct map_args *args, virt_t *base)
 {
     result_t result = validate_map(space, args);
@@ -181,31 +207,21 @@ result_t space_map(struct space *space, const struct map_args *args, virt_t *bas
 
     struct object *object;
     struct region *region = make_region(space, args, &object);
-    bool replace = args->at == MAP_AT_FIXED && args->if_taken == IF_TAKEN_REPLACE;
     if (!region)
         return ENOMEM;
     lock_acquire(&space->lock);
-    result = replace ? map_replacing(space, args, region, object) : place(space, args, region);
-    if (result != OK)
-        goto fail;
-
-    if (object && !region->object)
-        show(region, object, args->offset_bytes);
-    uint64_t at = region->node.base;
-    if (args->populate && !replace && populate(region) != OK) {
-        space_remove_locked(space, region);
-        lock_release(&space->lock);
-        return ENOMEM;
-    }
-    space_check(space);
+    result = map_made(space, args, region, object, base);
     lock_release(&space->lock);
-    *base = virt(at);
-    return OK;
-
-fail:
-    lock_release(&space->lock);
-    if (object && !region->object)
-        object_put(object);
-    region_destroy(region);
     return result;
+}
+
+result_t space_map_locked(struct space *space, const struct map_args *args, virt_t *base)
+{
+    result_t result = validate_map(space, args);
+    if (result != OK)
+        return result;
+
+    struct object *object;
+    struct region *region = make_region(space, args, &object);
+    return region ? map_made(space, args, region, object, base) : ENOMEM;
 }

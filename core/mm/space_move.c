@@ -96,6 +96,9 @@ static result_t place_target(struct space *space, struct range range, enum map_a
     if (at == MAP_AT_FIXED)
         return region_tree_place_specifically(&space->tree, &holder->node, address,
                                               range.size_bytes);
+    if (at == MAP_AT_RANDOM)
+        return region_tree_place_randomized(&space->tree, &holder->node, range.size_bytes,
+                                            PAGE_SIZE, &space->random);
     bool large = ((range.base | range.size_bytes) & (TABLE_BYTES - 1)) == 0;
     if (large && region_tree_place_anywhere(&space->tree, &holder->node, range.size_bytes,
                                             TABLE_BYTES) == OK)

@@ -56,42 +56,68 @@ result_t space_resize(struct space *space, struct range range, uint64_t size_byt
     return result;
 }
 
-/* Takes a reference to what the range shows, and notes how. */
-static result_t get_shown(struct space *from, struct range range, struct map_args *args)
+/* The region that shows all of the range. */
+static result_t find_shown(struct space *from, struct range range, struct region **region)
+    REQUIRES(from->lock)
 {
-    lock_acquire(&from->lock);
-    result_t result = OK;
-    struct region *region = region_of_node(region_tree_find(&from->tree, range.base));
-    if (!region || !region->object) {
-        result = ENOENT;
-    } else if (region->node.end - range.base < range.size_bytes) {
-        result = EINVAL;
-    } else {
-        struct object *object = region->object;
-        object_get(object);
-        object->exclusive = false;
-        region->shared = true;
-        args->object = object;
-        args->offset_bytes = (region_slot(region, range.base) - object->phase) << PAGE_SHIFT;
-        args->prot = region->prot;
+    *region = region_of_node(region_tree_find(&from->tree, range.base));
+    if (!*region || !(*region)->object)
+        return ENOENT;
+    return (*region)->node.end - range.base < range.size_bytes ? EINVAL : OK;
+}
+
+/* Maps what `source` shows there; until that has succeeded it is nobody's but the source's. */
+static result_t share_locked(struct space *space, struct map_args *args, struct region *source,
+                             virt_t *base) REQUIRES(space->lock)
+{
+    struct object *object = source->object;
+    bool was_exclusive = object->exclusive;
+    bool was_shared = source->shared;
+    args->object = object;
+    args->prot = source->prot;
+    args->shared = true;
+    object->exclusive = false;
+    source->shared = true;
+    result_t result = space_map_locked(space, args, base);
+    if (result != OK) {
+        object->exclusive = was_exclusive;
+        source->shared = was_shared;
     }
-    lock_release(&from->lock);
     return result;
 }
 
+/* Two spaces, the one with the lower address first. */
+static void lock_both(struct space *one, struct space *other) NO_LOCK_ANALYSIS
+{
+    lock_acquire(one < other ? &one->lock : &other->lock);
+    if (one != other)
+        lock_acquire(one < other ? &other->lock : &one->lock);
+}
+
+static void unlock_both(struct space *one, struct space *other) NO_LOCK_ANALYSIS
+{
+    lock_release(&one->lock);
+    if (one != other)
+        lock_release(&other->lock);
+}
+
 result_t space_share(struct space *space, const struct map_args *args, struct space *from,
-                     struct range range, virt_t *base)
+                     struct range range, virt_t *base) NO_LOCK_ANALYSIS
 {
     struct map_args shared = *args;
+    struct region *source;
     result_t result = space_validate_range(from, range);
-    if (result == OK)
-        result = get_shown(from, range, &shared);
     if (result != OK)
         return result;
 
-    shared.size_bytes = range.size_bytes;
-    shared.shared = true;
-    result = space_map(space, &shared, base);
-    object_put(shared.object);
+    lock_both(space, from);
+    result = find_shown(from, range, &source);
+    if (result == OK) {
+        uint64_t slot = region_slot(source, range.base);
+        shared.offset_bytes = (slot - source->object->phase) << PAGE_SHIFT;
+        shared.size_bytes = range.size_bytes;
+        result = share_locked(space, &shared, source, base);
+    }
+    unlock_both(space, from);
     return result;
 }
