@@ -7,6 +7,7 @@ static const char *const rank_names[RANK_COUNT] = {
     [RANK_REGION] = "region",
     [RANK_OBJECT] = "object",
     [RANK_PAGE_DIRECTORY] = "page directory",
+    [RANK_BLOCK] = "block device",
     [RANK_HEAP] = "heap",
     [RANK_FRAMES] = "frames",
     [RANK_REPORT] = "report",

@@ -17,6 +17,7 @@ enum lock_rank {
     RANK_REGION,
     RANK_OBJECT,
     RANK_PAGE_DIRECTORY,
+    RANK_BLOCK,
     RANK_HEAP,
     RANK_FRAMES,
     RANK_REPORT,

@@ -42,6 +42,7 @@
  *        ENTRY_UNCACHED, ENTRY_WRITE_COMBINING (write-back without either), ENTRY_TABLE_BITS */
 #include "machine_inline.h"
 
+struct block_device;
 struct boot_info;
 
 /* --- services the machine asks of the core ------------------------------------------------------- */
@@ -62,6 +63,9 @@ struct machine_services {
      * the given ranges; for starting CPUs and for calling firmware at the end. PHYS_NONE as above. */
     phys_t (*identity_root_create)(const struct identity_range *ranges, size_t count);
     void (*identity_root_destroy)(phys_t root);
+    /* Cleared pages in a row below 4 GiB, for ever, in the direct map; for what a device reads and
+     * writes by itself. NULL as above. */
+    void *(*device_memory_create)(uint64_t page_count);
 };
 
 /* What a page fault calls, with interrupts off, from user and kernel accesses alike. `address` is
@@ -200,6 +204,11 @@ void machine_describe(void (*emit)(void *context, const char *key, const char *v
                       void *context);
 /* A one-shot alarm: unless called again within `seconds` (0: never), this CPU panics as hung. */
 void machine_watchdog(unsigned seconds);
+
+/* --- disk ------------------------------------------------------------------------------------------ */
+
+/* The machine's disk, found by machine_init(); read-only. NULL: it has none that PageLab can drive. */
+struct block_device *machine_disk(void);
 
 /* --- console and panic -------------------------------------------------------------------------------- */
 

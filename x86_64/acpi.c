@@ -62,6 +62,18 @@ struct hpet_table {
     struct acpi_register base;
 } __attribute__((packed));
 
+struct ecam_entry {
+    uint64_t base;
+    uint16_t segment;
+    uint8_t first_bus, last_bus;
+    uint32_t reserved;
+} __attribute__((packed));
+
+struct ecam_table {
+    struct table header;
+    uint64_t reserved;
+} __attribute__((packed));
+
 struct interrupt_table {
     struct table header;
     uint32_t local_apic;
@@ -98,6 +110,7 @@ _Static_assert(offsetof(struct serial_table, baud) == 58, "SPCR");
 _Static_assert(offsetof(struct power_table, reset_value) == 128, "FADT");
 _Static_assert(offsetof(struct power_table, timer_length) == 91, "FADT");
 _Static_assert(offsetof(struct hpet_table, base) == 40, "HPET");
+_Static_assert(sizeof(struct ecam_table) == 44 && sizeof(struct ecam_entry) == 16, "MCFG");
 
 static uint64_t root_address;
 static const struct machine_services *services;
@@ -228,6 +241,19 @@ uint64_t acpi_find_hpet(void)
 {
     const struct hpet_table *table = find_table("HPET", sizeof(*table));
     return table != NULL && table->base.space == ACPI_MEMORY ? table->base.address : 0;
+}
+
+bool acpi_find_ecam(unsigned index, struct acpi_ecam *ecam)
+{
+    const struct ecam_table *table = find_table("MCFG", sizeof(*table));
+    if (table == NULL)
+        return false;
+    size_t count = (table->header.length - sizeof(*table)) / sizeof(struct ecam_entry);
+    if (index >= count)
+        return false;
+    const struct ecam_entry *entry = (const struct ecam_entry *)(table + 1) + index;
+    *ecam = (struct acpi_ecam){entry->base, entry->segment, entry->first_bus, entry->last_bus};
+    return true;
 }
 
 /* Calls visit(context, entry) for the MADT's entries of at least `size` bytes and that type, until it

@@ -32,6 +32,14 @@ struct acpi_power {
     bool timer_is_32_bit;
 };
 
+/* Where the configuration space of some PCI buses is in memory: `base` is that of bus 0, whether it is
+ * among them or not. */
+struct acpi_ecam {
+    uint64_t base;
+    uint16_t segment;
+    uint8_t first_bus, last_bus;
+};
+
 /* Keeps the root pointer; nothing is read yet. */
 void acpi_init(const struct boot_info *boot);
 /* From now on tables outside the direct map can be reached. */
@@ -48,5 +56,7 @@ uint64_t acpi_find_hpet(void);
 unsigned acpi_find_cpus(uint32_t *apic_ids, unsigned max);
 /* Physical address of the I/O APIC number `index`; 0: no more. */
 uint64_t acpi_find_io_apic(unsigned index);
+/* The MCFG's entry number `index`; false: no more. */
+bool acpi_find_ecam(unsigned index, struct acpi_ecam *ecam);
 
 #endif

@@ -8,6 +8,7 @@
 #include "x86_64/clock.h"
 #include "x86_64/cpu_local.h"
 #include "x86_64/descriptors.h"
+#include "x86_64/disk.h"
 #include "x86_64/features.h"
 #include "x86_64/instructions.h"
 #include "x86_64/power.h"
@@ -52,6 +53,7 @@ result_t machine_init(const struct boot_info *boot, const struct machine_service
         return result;
     timer_init();
     power_init(boot, &services);
+    disk_init(&services);
     machine_irq_restore(X86_FLAG_INTERRUPT);
     return OK;
 }

@@ -57,6 +57,7 @@ result_t kernel_window_init(void);
 volatile void *kernel_map_device(phys_t start, uint64_t size_bytes);
 const void *kernel_map_firmware(phys_t start, uint64_t size_bytes);
 void *kernel_stack_create(uint64_t size_bytes);
+void *kernel_device_memory_create(uint64_t page_count);
 phys_t kernel_identity_root_create(const struct identity_range *ranges, size_t count);
 void kernel_identity_root_destroy(phys_t root);
 

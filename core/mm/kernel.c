@@ -153,33 +153,37 @@ result_t kernel_init(const struct boot_info *boot)
 
 /* --- dynamic range -------------------------------------------------------------------------------------------- */
 
-/* A range of its own with an unmapped page in front. 0: no memory. */
-static uint64_t reserve_range(uint64_t size_bytes)
+/* A range of its own that lies to multiples of `align` as `like` does, with an unmapped page or more in
+ * front. 0: no memory. */
+static uint64_t reserve_range(uint64_t size_bytes, uint64_t align, uint64_t like)
 {
+    uint64_t skipped = align + like % align;
     struct kernel_region *region = heap_alloc(sizeof *region);
     if (!region)
         return 0;
     lock_acquire(&mm.kernel_lock);
-    result_t result = region_tree_place_anywhere(&mm.kernel_tree, &region->node,
-                                                 size_bytes + PAGE_SIZE, PAGE_SIZE);
+    result_t result =
+        region_tree_place_anywhere(&mm.kernel_tree, &region->node, size_bytes + skipped, align);
     lock_release(&mm.kernel_lock);
     if (result != OK) {
         heap_free(region, sizeof *region);
         return 0;
     }
-    return region->node.base + PAGE_SIZE;
+    return region->node.base + skipped;
 }
 
+/* Large ranges (PCI's configuration space) by large pages, so that they cost no tables to speak of. */
 static void *map_physical(phys_t start, uint64_t size_bytes, uint64_t bits)
 {
     uint64_t first = page_floor(start.value);
     uint64_t mapped_bytes = page_ceil(start.value + size_bytes) - first;
-    uint64_t base = reserve_range(mapped_bytes);
+    unsigned level = mapped_bytes >= machine_level_size(2) && machine_has_page_level(2) ? 2 : 1;
+    uint64_t base = reserve_range(mapped_bytes, machine_level_size(level), first);
     if (base == 0)
         return NULL;
     lock_acquire(&mm.kernel_lock);
     result_t result = page_directory_map_kernel(&mm.kernel_directory, base, phys(first),
-                                                mapped_bytes, bits | ENTRY_GLOBAL, 1);
+                                                mapped_bytes, bits | ENTRY_GLOBAL, level);
     lock_release(&mm.kernel_lock);
     return result == OK ? (void *)(base + (start.value - first)) : NULL;
 }
@@ -194,9 +198,20 @@ const void *kernel_map_firmware(phys_t start, uint64_t size_bytes)
     return map_physical(start, size_bytes, ENTRY_NO_EXEC);
 }
 
+void *kernel_device_memory_create(uint64_t page_count)
+{
+    phys_t first;
+    if (frames_take_run(FRAME_KERNEL, page_count, 1, phys(4 * GIB), &first) != OK)
+        return NULL;
+    uint8_t *memory = machine_phys_to_virt(first);
+    for (uint64_t i = 0; i < page_count; i++)
+        machine_page_clear(memory + i * PAGE_SIZE);
+    return memory;
+}
+
 void *kernel_stack_create(uint64_t size_bytes)
 {
-    uint64_t base = reserve_range(page_ceil(size_bytes));
+    uint64_t base = reserve_range(page_ceil(size_bytes), PAGE_SIZE, 0);
     if (base == 0)
         return NULL;
     for (uint64_t at = 0; at < size_bytes; at += PAGE_SIZE) {

@@ -63,6 +63,7 @@ const struct machine_services *mm_machine_services(void)
         .stack_create = kernel_stack_create,
         .identity_root_create = kernel_identity_root_create,
         .identity_root_destroy = kernel_identity_root_destroy,
+        .device_memory_create = kernel_device_memory_create,
     };
     return &services;
 }

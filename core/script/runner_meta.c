@@ -1,4 +1,5 @@
 /* The `meta` block: what ran, on what. */
+#include "core/block.h"
 #include "core/fmt.h"
 #include "core/mm/mm.h"
 #include "core/script/runner_internal.h"
@@ -89,6 +90,16 @@ static void emit_framebuffer(const struct boot_framebuffer *framebuffer)
     report_meta("framebuffer", value);
 }
 
+static void emit_disk(const struct block_device *disk)
+{
+    char value[VALUE_MAX];
+    fmt_print(value, sizeof(value), "none");
+    if (disk != NULL)
+        fmt_print(value, sizeof(value), "%s size=%lu block=%u", disk->name,
+                  (unsigned long)block_device_bytes(disk), disk->block_bytes);
+    report_meta("disk", value);
+}
+
 static void emit_board(const struct boot_info *boot)
 {
     char value[VALUE_MAX];
@@ -118,6 +129,7 @@ void runner_report_meta(const struct runner *runner)
     emit_number("paging_levels", machine_levels);
     emit_firmware(boot);
     emit_framebuffer(&boot->framebuffer);
+    emit_disk(machine_disk());
     report_meta("check", checks[runner->args->params->check]);
     report_meta("exact_mode", runner->exact ? "1" : "0");
     report_meta("compiler", version_compiler);

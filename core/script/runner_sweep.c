@@ -180,7 +180,7 @@ result_t runner_check_needs(const struct runner *runner, struct compiler *compil
             break;
         case NEED_DISK:
             fmt_print(reason, size, "needs disk, this machine has none");
-            *met = false;
+            *met = machine_disk() != NULL;
             break;
         }
     }

@@ -1,6 +1,7 @@
 """The machines that PageLab must start on."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import machine
 import pytest
@@ -51,6 +52,23 @@ def test_uboot(boot: Boot) -> None:
     assert_good(run, 2)
     assert "load options are ignored" in run.console
     assert "U-Boot" in run.meta["firmware_vendor"]
+
+
+@pytest.mark.parametrize(("machine_type", "block"), [("q35", 512), ("pc", 4096)])
+def test_disk(boot: Boot, tmp_path: Path, machine_type: str, block: int) -> None:
+    """By memory on q35, by ports on pc, which has no MCFG; on a bus behind a bridge, and not."""
+    image = tmp_path / "disk.img"
+    image.write_bytes(bytes(2 << 20))
+    words = ["-drive", f"if=none,id=other,format=raw,file={image}"]
+    device = f"nvme,drive=other,serial=1,logical_block_size={block},physical_block_size={block}"
+    if machine_type == "q35":
+        words += ["-device", "pcie-root-port,id=below,chassis=1", "-device", f"{device},bus=below"]
+    else:
+        words += ["-device", device]
+    run = boot("run=null", "--", "-machine", machine_type, *words)
+    assert run.status == 0, run
+    assert f"2 MiB in blocks of {block} bytes, read-only" in run.console
+    assert run.meta["disk"].endswith(f"size={2 << 20} block={block}")
 
 
 def test_cpus_limits_the_cpus(boot: Boot) -> None:

@@ -22,6 +22,7 @@ static const char usage[] =
     "  --memory SIZE      RAM, with suffix K, M or G (256M)\n"
     "  --low-memory SIZE  of it below 4 GiB (up to 2G)\n"
     "  --cpus N           CPUs (2)\n"
+    "  --disk SIZE        of the read-only disk; 0: none (64M)\n"
     "  --exact            time is a counter that moves only when it is looked at; seed=1\n"
     "  --scenarios DIR    the library (scenarios)\n"
     "\n"
@@ -131,7 +132,8 @@ struct command {
 static bool parse_option(struct command *command, const char *name, const char *value)
 {
     bool known = strcmp(name, "--memory") == 0 || strcmp(name, "--low-memory") == 0 ||
-                 strcmp(name, "--cpus") == 0 || strcmp(name, "--scenarios") == 0;
+                 strcmp(name, "--cpus") == 0 || strcmp(name, "--scenarios") == 0 ||
+                 strcmp(name, "--disk") == 0;
     if (known && value == NULL)
         complain("a value is missing behind", name);
     if (!known)
@@ -140,6 +142,8 @@ static bool parse_option(struct command *command, const char *name, const char *
         command->config.memory_bytes = parse_size(name, value);
     else if (name[2] == 'l')
         command->config.low_memory_bytes = parse_size(name, value);
+    else if (name[2] == 'd')
+        command->config.disk_bytes = parse_size(name, value);
     else if (name[2] == 'c')
         command->config.cpu_count = (unsigned)parse_size(name, value);
     else
@@ -186,7 +190,8 @@ static void run_the_files(const struct command *command)
 
 int main(int count, char **words)
 {
-    static struct command command = {.config.cpu_count = 2, .library = "scenarios"};
+    static struct command command = {
+        .config.cpu_count = 2, .config.disk_bytes = 64 * MIB, .library = "scenarios"};
 
     for (int i = 1; i < count; i++) {
         if (strcmp(words[i], "--exact") == 0)

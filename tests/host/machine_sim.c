@@ -16,6 +16,7 @@
 #include "core/log.h"
 #include "core/machine.h"
 #include "machine_access.h"
+#include "machine_disk.h"
 #include "machine_memory.h"
 #include "machine_tlb.h"
 
@@ -120,6 +121,7 @@ const struct boot_info *sim_start(const struct sim_config *config)
         pthread_mutex_init(&machine.states[i].mutex, NULL);
         pthread_cond_init(&machine.states[i].changed, NULL);
     }
+    sim_disk_init(config->disk_bytes);
     return sim_memory_build(config);
 }
 

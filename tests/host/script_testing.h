@@ -90,6 +90,7 @@ struct script_run {
     const char *parameters; /* one a line; NULL: none */
     unsigned cpu_count;     /* 0: 1 */
     uint64_t memory_bytes;  /* 0: 128 MiB */
+    uint64_t disk_bytes;    /* 0: no disk */
     bool exact;
     bool leak;  /* a frame is lost before the scenario */
     bool panic; /* the first fault panics */
@@ -114,6 +115,7 @@ static inline void run_in_child(void *argument)
     const struct sim_config config = {
         .memory_bytes = wanted->memory_bytes != 0 ? wanted->memory_bytes : 128 * MIB,
         .cpu_count = wanted->cpu_count,
+        .disk_bytes = wanted->disk_bytes,
         .exact = wanted->exact,
         .scenarios = &file,
         .scenario_count = 1,

@@ -539,6 +539,14 @@ static void test_needs(void **state)
     assert_output("# SKIP needs feature:warp, which is not known");
     assert_int_equal(run_body("needs framebuffer"), 0);
     assert_output("# SKIP needs framebuffer");
+    struct script_run run = {.text = "scenario t \"x\"\nneeds disk"};
+    assert_int_equal(run_script(run), 0);
+    assert_output("# SKIP needs disk");
+    assert_output("disk,none");
+    run.disk_bytes = MIB;
+    assert_int_equal(run_script(run), 0);
+    assert_output("\nok 1 t\n");
+    assert_output("disk,simulated disk size=1048576 block=512");
     assert_fails("needs memory>=1/0", "division by zero");
     assert_fails("limit time=0", "limit time= is 1 to");
 }

@@ -240,6 +240,9 @@ def test_run_names_its_directory(tree: Tree) -> None:
     (["--cpus", "x"], "argument --cpus: invalid number value: 'x'"),
     (["--firmware", "no-such-file"], "no firmware file 'no-such-file'"),
     (["--out", "/proc/nowhere"], "cannot make the directory '/proc/nowhere'"),
+    (["--disk", "no-such-file"], "--disk no-such-file: no such file, and no size like 64M"),
+    (["--disk", "0"], "--disk 0: a disk has 512 bytes to 64G"),
+    (["--disk", "100"], "--disk 100: a disk has 512 bytes to 64G"),
     (["--bogus"], "--bogus"),
 ])
 def test_bad_usage(tree: Tree, words: list[str], message: str) -> None:
@@ -247,6 +250,41 @@ def test_bad_usage(tree: Tree, words: list[str], message: str) -> None:
     assert done.returncode == 5
     assert message in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def splitmix64(value: int) -> int:
+    """By the book, one word."""
+    word = (1 << 64) - 1
+    value = (value + 0x9e3779b97f4a7c15) & word
+    value = ((value ^ value >> 30) * 0xbf58476d1ce4e5b9) & word
+    value = ((value ^ value >> 27) * 0x94d049bb133111eb) & word
+    return value ^ value >> 31
+
+
+def test_no_disk(tree: Tree) -> None:
+    tree.run()
+    assert not any("nvme" in word for word in tree.qemu_arguments)
+
+
+def test_disk_of_a_size(tree: Tree) -> None:
+    """The pattern, in whole chunks and the rest of one."""
+    drive = "$(printf '%s\n' \"$@\" | sed -n 's/.*id=disk.*,file=//p')"
+    tree.pretend_script(f"cp {drive} {tree.path}/copy; cat {tree.path}/stream; exit 33")
+    assert tree.run("--disk", "300K").returncode == 0
+    content = (tree.path / "copy").read_bytes()
+    assert len(content) == 300 << 10
+    for offset in (0, 8, 16, 131064, 131072, 262144, len(content) - 8):
+        word = int.from_bytes(content[offset:offset + 8], "little")
+        assert word == splitmix64(offset // 8), offset
+    assert "nvme,drive=disk,serial=pagelab" in tree.qemu_arguments
+
+
+def test_disk_of_a_file(tree: Tree) -> None:
+    disk = tree.path / "a,b.img"
+    disk.write_bytes(bytes(512))
+    assert tree.run("--disk", str(disk)).returncode == 0
+    drive = next(word for word in tree.qemu_arguments if "id=disk" in word)
+    assert drive.endswith("a,,b.img") and "snapshot=on" in drive
 
 
 def test_missing_loader(tree: Tree) -> None:

@@ -35,6 +35,7 @@ examples:
   pagelab run
   pagelab run run=fork-cow fork-cow.pages=256,1024 --cpus 4 --memory 2G
   pagelab run --exact run=fork-cow,fault-anon,floor
+  pagelab run run=disk-fault --disk 64M
   pagelab run run=null -- -machine pc -vga none
 
 """
@@ -87,6 +88,9 @@ def _add_run(commands: "argparse._SubParsersAction[Parser]") -> None:
     parser.add_argument("parameters", metavar="PARAM", nargs="*", help="boot parameters")
     parser.add_argument("--cpus", type=_count, metavar="N", help="CPUs (2; 1 with --exact)")
     parser.add_argument("--memory", metavar="SIZE", help="memory, e.g. 512M (1G; 4G with --exact)")
+    parser.add_argument("--disk", metavar="FILE|SIZE",
+                        help="an NVMe disk: a file, which is not written to, or a size, e.g. 64M, of "
+                             "PageLab's own pattern (none)")
     parser.add_argument("--exact", action="store_true",
                         help="one tick is one instruction, and two runs agree to the last digit; "
                              "with --cpus N for replaying only, not for timing")

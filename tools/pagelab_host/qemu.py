@@ -9,6 +9,7 @@ from .disk import make_image
 from .errors import PagelabError
 from .firmware import Firmware
 from .paths import LOADER, shown
+from .pattern import disk_file
 
 QEMU = "qemu-system-x86_64"
 EXIT_DEVICE = ["-device", "isa-debug-exit,iobase=0xf4,iosize=0x04"]
@@ -27,6 +28,7 @@ class Machine:
     cpus: int | None = None
     memory: str | None = None
     exact: bool = False
+    disk: str | None = None  # a file, or the size of a generated one
     extra: list[str] = field(default_factory=list)  # the user's QEMU arguments: they win
 
 
@@ -70,6 +72,15 @@ def _program(machine: Machine, firmware: Firmware, scratch: Path) -> list[str]:
     return ["-drive", f"{UEFI_DISK}{image}", "-device", "virtio-blk-pci,drive=pagelab"]
 
 
+def _disk(machine: Machine, scratch: Path) -> list[str]:
+    """An NVMe disk. Whatever happens to it in the machine, the file stays as it is."""
+    if machine.disk is None:
+        return []
+    path = str(disk_file(machine.disk, scratch)).replace(",", ",,")
+    return ["-drive", f"if=none,id=disk,format=raw,snapshot=on,file={path}",
+            "-device", "nvme,drive=disk,serial=pagelab"]
+
+
 def command_line(machine: Machine, firmware: Firmware, scratch: Path) -> list[str]:
     """Everything that QEMU is started with. Later options win over earlier ones, except where the
     user's take the place of ours."""
@@ -89,6 +100,7 @@ def command_line(machine: Machine, firmware: Firmware, scratch: Path) -> list[st
         firmware = Firmware(firmware.name, [], firmware.boots_from_disk)
     words += firmware.arguments
     words += _program(machine, firmware, scratch)
+    words += _disk(machine, scratch)
     if machine.exact:
         words += EXACT
     return words + machine.extra

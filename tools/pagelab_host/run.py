@@ -91,7 +91,7 @@ class Runner:
             scratch = Path(scratch_name)
             firmware = firmwares.find(options.firmware, scratch)
             machine = Machine(self.parameters, options.cpus, options.memory, options.exact,
-                              options.qemu)
+                              options.disk, options.qemu)
             self.arguments = command_line(machine, firmware, scratch)
             self.progress = Progress(firmware.name)
             self.directory = make_directory(options.out,
