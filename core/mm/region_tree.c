@@ -231,28 +231,11 @@ static void rebalance_after_remove(struct region_tree *tree, struct region_node 
 
 /* --- inserting and removing ------------------------------------------------------------------------------------ */
 
-/* Makes the node a red leaf in front of `next` (NULL: behind all others); its hole is set. The position
- * is below `next` or below its predecessor, which is itself below `next`. */
-static inline void link_before(struct region_tree *tree, struct region_node *node,
-                               struct region_node *next)
+/* Makes the node, whose hole is set, a red leaf below `parent`, in the place that *child is. */
+static inline void link_leaf(struct region_tree *tree, struct region_node *node,
+                             struct region_node *parent, struct region_node **child)
 {
-    struct region_node *parent;
-    if (!next) {
-        parent = tree->last;
-        tree->last = node;
-        if (parent)
-            parent->right = node;
-        else
-            tree->root = node;
-    } else if (!next->left) {
-        parent = next;
-        parent->left = node;
-    } else {
-        parent = next->left;
-        while (parent->right)
-            parent = parent->right;
-        parent->right = node;
-    }
+    *child = node;
     node->left = NULL;
     node->right = NULL;
     node->parent = parent;
@@ -260,6 +243,39 @@ static inline void link_before(struct region_tree *tree, struct region_node *nod
     node->free = node->hole;
     node->red = true;
     tree->count++;
+}
+
+/* Directly behind `previous`. */
+static inline void link_behind(struct region_tree *tree, struct region_node *node,
+                               struct region_node *previous)
+{
+    if (tree->last == previous)
+        tree->last = node;
+    if (!previous->right) {
+        link_leaf(tree, node, previous, &previous->right);
+        return;
+    }
+    struct region_node *next = leftmost(previous->right);
+    link_leaf(tree, node, next, &next->left);
+}
+
+/* Directly in front of `next`: below it or below its predecessor, which is itself below it. NULL: behind
+ * all others. */
+static inline void link_before(struct region_tree *tree, struct region_node *node,
+                               struct region_node *next)
+{
+    if (next && !next->left) {
+        link_leaf(tree, node, next, &next->left);
+    } else if (next) {
+        struct region_node *previous = next->left;
+        while (previous->right)
+            previous = previous->right;
+        link_leaf(tree, node, previous, &previous->right);
+    } else {
+        struct region_node *last = tree->last;
+        tree->last = node;
+        link_leaf(tree, node, last, last ? &last->right : &tree->root);
+    }
 }
 
 /* Inserts the node, whose range is set and free, in front of `next` (NULL: behind all others). */
@@ -629,9 +645,8 @@ void region_tree_carve(struct region_tree *tree, struct region_node *node, struc
     tail->base = to;
     tail->end = node->end;
     tail->hole = to - from;
-    struct region_node *next = region_tree_next(node);
     node->end = from;
-    link_before(tree, tail, next);
+    link_behind(tree, tail, node);
     if (tail->hole != 0)
         grow_path(tail->parent, tail->hole, tail->hole);
     rebalance_after_insert(tree, tail);
