@@ -3,8 +3,10 @@
 
 #include <math.h>
 
+#include "core/mm/contiguous.h"
 #include "core/mm/frames.h"
 #include "core/mm/internal.h"
+#include "core/mm/physical.h"
 
 #define BASE (GIB + 3 * PAGE_SIZE)
 #define RW (PROT_READ | PROT_WRITE)
@@ -221,6 +223,65 @@ static void test_the_kernel_is_the_kernels(void **state)
     assert_false(sim_look_up_tables(0).present);
 }
 
+/* --- C7: no space is loaded ------------------------------------------------------------------------------------ */
+
+static void test_faults_without_a_space(void **state)
+{
+    (void)state;
+    uint64_t denied = counter_read(COUNTER_FAULT_DENIED);
+    assert_int_equal(refused(NULL, MACHINE_READ, BASE), FAULT_SEGV);
+    assert_int_equal(refused(NULL, MACHINE_WRITE, BASE), FAULT_SEGV);
+    assert_int_equal(counted(COUNTER_FAULT_DENIED, denied), 2);
+}
+
+/* --- D9: a program on another stack may have taken all rights from its first one --------------------------- */
+
+static void test_stack_regions_of_any_rights_fork(void **state)
+{
+    (void)state;
+    static const unsigned rights[] = {PROT_NONE, PROT_READ, RW};
+    for (size_t i = 0; i < ARRAY_COUNT(rights); i++) {
+        struct space *parent = new_space();
+        struct map_args args = map_at(BASE, 8, RW);
+        args.stack = true;
+        map(parent, args);
+        write_pages(parent, BASE, 8, 5);
+        protect(parent, BASE, 8, rights[i]);
+
+        struct space *child = forked(parent);
+        struct region *region = region_of_node(region_tree_first(&child->tree));
+        assert_true(region->stack);
+        assert_int_equal(region->prot, rights[i]);
+        protect(child, BASE, 8, RW);
+        assert_int_equal(read_value(child, BASE + 7 * PAGE_SIZE), 12);
+        assert_audit();
+        space_destroy(child);
+        space_destroy(parent);
+    }
+}
+
+/* --- E3, E7: frame 0 is a frame ------------------------------------------------------------------------------------ */
+
+static void test_page_zero_can_be_shown(void **state)
+{
+    (void)state;
+    uint64_t free_bytes = mm_free_bytes();
+    struct object *object;
+    struct space *space = new_space();
+    assert_int_equal(physical_create(phys(0), 1, &object), OK);
+    struct map_args args = map_at(BASE, 1, PROT_READ);
+    args.object = object;
+    args.commit = false;
+    map(space, args);
+    const uint64_t *page = machine_phys_to_virt(phys(0));
+    assert_int_equal(read_value(space, BASE + 8), page[1]);
+    assert_int_equal(sim_look_up_tables(BASE).frame.value, 0);
+    assert_audit();
+    space_destroy(space);
+    object_put(object);
+    assert_int_equal(mm_free_bytes(), free_bytes);
+}
+
 /* --- W3: every place has the same chance, however full the space ----------------------------------------- */
 
 #define TREE_PAGES 256
@@ -286,6 +347,24 @@ static void test_random_places_are_uniform(void **state)
     assert_uniform(many, count, 4);
 }
 
+/* --- W33: five pages cost five ------------------------------------------------------------------------------- */
+
+static void test_contiguous_memory_costs_what_it_has(void **state)
+{
+    (void)state;
+    static const uint64_t counts[] = {1, 5, 64, 100, 513};
+    for (size_t i = 0; i < ARRAY_COUNT(counts); i++) {
+        struct object *object;
+        uint64_t free_bytes = mm_free_bytes();
+        assert_int_equal(contiguous_create(counts[i], PAGE_SIZE, phys(0), &object), OK);
+        assert_in_range(free_bytes - mm_free_bytes(), counts[i] * PAGE_SIZE,
+                        (counts[i] + 1) * PAGE_SIZE); /* and perhaps a slab */
+        object_put(object);
+        assert_int_equal(mm_free_bytes(), free_bytes);
+        assert_audit();
+    }
+}
+
 /* --- W29: more sharers than a byte can count ----------------------------------------------------------------- */
 
 static void test_a_page_with_more_than_256_owners(void **state)
@@ -326,7 +405,11 @@ int main(void)
         cmocka_unit_test(test_hints_are_honoured),
         cmocka_unit_test(test_a_first_access_flushes_nothing),
         cmocka_unit_test(test_the_kernel_is_the_kernels),
+        cmocka_unit_test(test_faults_without_a_space),
+        cmocka_unit_test(test_stack_regions_of_any_rights_fork),
+        cmocka_unit_test(test_page_zero_can_be_shown),
         cmocka_unit_test(test_random_places_are_uniform),
+        cmocka_unit_test(test_contiguous_memory_costs_what_it_has),
         cmocka_unit_test(test_a_page_with_more_than_256_owners),
     };
     return cmocka_run_group_tests_name("seeds", tests, start, NULL);
