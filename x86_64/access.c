@@ -123,6 +123,9 @@ static void report(struct machine_access *access, const struct run *run, enum ru
     /* Called code may have accessed something of its own: then the row's address is not to blame. */
     if (!access->kernel && !access_in_program(run->rip) && run->rip != run->address)
         access->address = run->fault_address;
+    /* Or the call could not push where it returns to. */
+    if (access->kind == MACHINE_EXEC && access->stack_pointer - run->fault_address == 8)
+        access->address = run->fault_address;
 }
 
 void machine_access(struct machine_access *access)

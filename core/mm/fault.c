@@ -9,6 +9,15 @@ static enum fault_outcome denied(struct cpu *cpu, enum fault_outcome outcome)
     return outcome;
 }
 
+enum fault_outcome space_check_stack(struct space *space, uint64_t stack_pointer)
+{
+    struct region *region = region_of_node(region_tree_find(&space->tree, stack_pointer));
+    if (LIKELY(region && region->stack && !region->going))
+        return FAULT_RESOLVED;
+    machine_cpu()->counters[COUNTER_FAULT_TOTAL]++;
+    return denied(machine_cpu(), FAULT_SEGV);
+}
+
 /* By ACCESS_WRITE and ACCESS_EXEC. */
 static const uint8_t right_needed[4] = {
     [ACCESS_READ] = PROT_READ,

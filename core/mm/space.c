@@ -26,6 +26,8 @@ result_t space_create(struct space **out)
     lock_init(&space->lock, RANK_SPACE, "space");
     region_tree_init(&space->tree, SPACE_USER_LOW, space_user_high());
     list_init(&space->identities);
+    space->aslr = false;
+    space->first_fit = true;
     space->changes = 0;
     space->random = (struct random){mm_random_next()};
     lock_acquire(&mm.lock);
@@ -34,6 +36,14 @@ result_t space_create(struct space **out)
     lock_release(&mm.lock);
     *out = space;
     return OK;
+}
+
+void space_set_aslr(struct space *space, bool on)
+{
+    lock_acquire(&space->lock);
+    space->aslr = on;
+    space->first_fit = !on && list_is_empty(&space->identities);
+    lock_release(&space->lock);
 }
 
 /* Frees all regions from the bottom of the tree up, without keeping it balanced meanwhile. */

@@ -26,6 +26,8 @@ struct space {
     uint64_t changes;          /* check level 2: since the tree was walked last */
     struct random random;      /* of random placement */
     struct list_node all_link; /* in mm.spaces */
+    bool aslr;                 /* places are drawn where the lowest one would do */
+    bool first_fit; /* the lowest place that fits will do: no aslr, nothing mapped one to one */
     struct list_node
         identities; /* struct region.object_link: mapped one to one, space_identity.h */
 };
@@ -56,6 +58,10 @@ struct map_args {
 
 /* A new, empty space; costs one frame. ENOMEM. */
 result_t space_create(struct space **space);
+/* From now on MAP_AT_ANY is MAP_AT_RANDOM, but above SPACE_FIXED_HIGH while there is room, so that the
+ * addresses which programs are linked at stay free. Children and new images inherit it. */
+#define SPACE_FIXED_HIGH (4 * GIB)
+void space_set_aslr(struct space *space, bool on);
 /* Unmaps everything and frees the space. If this CPU has it loaded, the kernel's root is loaded first.
  * Flushes nothing. O(pages present / 512 + regions + frames freed). */
 void space_destroy(struct space *space);
@@ -119,6 +125,9 @@ void space_unmap_commit_locked(struct space *space, struct range range, struct u
     REQUIRES(space->lock);
 result_t space_map_locked(struct space *space, const struct map_args *args, virt_t *base)
     REQUIRES(space->lock);
+/* Places a node wherever the space would place a region, as space_set_aslr() says. ENOMEM: no hole. */
+result_t space_place_node(struct space *space, struct region_node *node, uint64_t size_bytes,
+                          uint64_t align_bytes) REQUIRES(space->lock);
 /* Takes a whole region away. */
 void space_remove_locked(struct space *space, struct region *region) REQUIRES(space->lock);
 
@@ -142,6 +151,10 @@ static inline bool space_lookup(struct space *space, uint64_t address)
 
 /* What a fault at `address` does; machine_fault_handler is set to a wrapper of it. */
 enum fault_outcome space_fault(uint64_t address, unsigned access);
+
+/* What the kernel asks of a user program's stack pointer whenever it is entered: FAULT_SEGV, counted as a
+ * fault that was denied, unless it lies in a region that is a stack, whatever its rights. O(log regions). */
+enum fault_outcome space_check_stack(struct space *space, uint64_t stack_pointer);
 
 struct mismatch {
     uint64_t address;

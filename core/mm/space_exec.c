@@ -85,6 +85,7 @@ result_t space_exec(struct space *space, struct image *image)
     if (result != OK)
         return result;
     struct image built = *image;
+    space_set_aslr(fresh, space->aslr);
     result = build(fresh, &built);
     if (result == OK) {
         exchange(space, fresh);

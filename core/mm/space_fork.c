@@ -68,6 +68,7 @@ result_t space_fork(struct space *parent, struct space **out)
     if (space_create(&child) != OK)
         return ENOMEM;
 
+    space_set_aslr(child, parent->aslr);
     lock_acquire(&parent->lock);
     result_t result = fork_regions(parent, child);
     lock_release(&parent->lock);

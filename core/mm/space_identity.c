@@ -78,6 +78,7 @@ result_t space_identity_map(struct space *space, phys_t at, uint64_t size_bytes)
 
     if (result == OK) {
         list_add_last(&space->identities, &region->object_link);
+        space->first_fit = false;
         show_frames(region, place);
     }
     lock_release(&space->lock);
@@ -93,7 +94,9 @@ void space_identity_hand_over(struct space *to, struct space *from)
         list_remove(&region->object_link);
         region->space = to;
         list_add_last(&to->identities, &region->object_link);
+        to->first_fit = false;
     }
+    from->first_fit = !from->aslr;
 }
 
 void space_identity_forget(struct space *space)

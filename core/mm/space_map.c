@@ -72,12 +72,28 @@ static inline struct region *make_region(struct space *space, const struct map_a
     return NULL;
 }
 
+/* As many draws as leave no doubt that there is no room above SPACE_FIXED_HIGH, or hardly any. */
+#define ASLR_DRAWS 8
+
+result_t space_place_node(struct space *space, struct region_node *node, uint64_t size_bytes,
+                          uint64_t align_bytes)
+{
+    if (!space->aslr)
+        return region_tree_place_anywhere(&space->tree, node, size_bytes, align_bytes);
+    for (unsigned draw = 1;; draw++) {
+        result_t result = region_tree_place_randomized(&space->tree, node, size_bytes, align_bytes,
+                                                       &space->random);
+        if (result != OK || node->base >= SPACE_FIXED_HIGH || draw == ASLR_DRAWS)
+            return result;
+        region_tree_remove(&space->tree, node);
+    }
+}
+
 static result_t place_at(struct space *space, const struct map_args *args, struct region *region)
     REQUIRES(space->lock)
 {
     if (args->at == MAP_AT_ANY)
-        return region_tree_place_anywhere(&space->tree, &region->node, args->size_bytes,
-                                          args->align_bytes);
+        return space_place_node(space, &region->node, args->size_bytes, args->align_bytes);
     if (args->at == MAP_AT_RANDOM)
         return region_tree_place_randomized(&space->tree, &region->node, args->size_bytes,
                                             args->align_bytes, &space->random);
@@ -85,14 +101,13 @@ static result_t place_at(struct space *space, const struct map_args *args, struc
                                                      args->size_bytes);
     if (result != EEXIST || args->if_taken != IF_TAKEN_ELSEWHERE)
         return result;
-    return region_tree_place_anywhere(&space->tree, &region->node, args->size_bytes,
-                                      args->align_bytes);
+    return space_place_node(space, &region->node, args->size_bytes, args->align_bytes);
 }
 
 static inline result_t place(struct space *space, const struct map_args *args,
                              struct region *region) REQUIRES(space->lock)
 {
-    if (LIKELY(args->at == MAP_AT_ANY && list_is_empty(&space->identities)))
+    if (LIKELY(args->at == MAP_AT_ANY && space->first_fit))
         return region_tree_place_anywhere(&space->tree, &region->node, args->size_bytes,
                                           args->align_bytes);
     space_identity_hold(space);

@@ -100,10 +100,9 @@ static result_t place_target(struct space *space, struct range range, enum map_a
         return region_tree_place_randomized(&space->tree, &holder->node, range.size_bytes,
                                             PAGE_SIZE, &space->random);
     bool large = ((range.base | range.size_bytes) & (TABLE_BYTES - 1)) == 0;
-    if (large && region_tree_place_anywhere(&space->tree, &holder->node, range.size_bytes,
-                                            TABLE_BYTES) == OK)
+    if (large && space_place_node(space, &holder->node, range.size_bytes, TABLE_BYTES) == OK)
         return OK;
-    return region_tree_place_anywhere(&space->tree, &holder->node, range.size_bytes, PAGE_SIZE);
+    return space_place_node(space, &holder->node, range.size_bytes, PAGE_SIZE);
 }
 
 /* --- commit ----------------------------------------------------------------------------------------------- */

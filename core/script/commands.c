@@ -9,7 +9,7 @@ static const struct argument_spec limit_arguments[] = {
 };
 static const struct argument_spec space_arguments[] = {
     {"SPACE", ARGUMENT_NAME, TYPE_SPACE_NEW, NEED, NO_WORDS, NULL},
-    {"aslr", ARGUMENT_UNUSED, TYPE_CHOICE, 0, "off on", "on", "off"},
+    {"aslr", ARGUMENT_ASLR, TYPE_CHOICE, 0, "off on", NULL, "off"},
 };
 static const struct argument_spec object_arguments[] = {
     {"OBJECT", ARGUMENT_NAME, TYPE_OBJECT_NEW, NEED, NO_WORDS, NULL},
@@ -54,7 +54,7 @@ static const struct argument_spec resize_arguments[] = {
 };
 static const struct argument_spec move_arguments[] = {
     {"SPACE.REGION", ARGUMENT_THING, TYPE_REGION, NEED, NO_WORDS, NULL},
-    {"at", ARGUMENT_AT, TYPE_NUMBER, 0, "any", NULL, "any"},
+    {"at", ARGUMENT_AT, TYPE_NUMBER, 0, "any random", NULL, "any"},
 };
 static const struct argument_spec advise_arguments[] = {
     {"RANGE", ARGUMENT_THING, TYPE_RANGE, NEED, NO_WORDS, NULL},
@@ -97,7 +97,7 @@ static const struct argument_spec touch_arguments[] = {
     {"value", ARGUMENT_VALUE, TYPE_NUMBER, 0, NO_WORDS, "1"},
     {"as", ARGUMENT_AS, TYPE_CHOICE, 0, "user kernel", NULL, "user"},
     {"each", ARGUMENT_METRIC, TYPE_METRIC, 0, NO_WORDS, NULL},
-    {"sp", ARGUMENT_UNUSED, TYPE_WORD, LATER, NO_WORDS, NULL},
+    {"sp", ARGUMENT_FROM, TYPE_REGION, 0, NO_WORDS, NULL},
 };
 static const struct argument_spec fill_arguments[] = {
     {"RANGE", ARGUMENT_THING, TYPE_RANGE, NEED, NO_WORDS, NULL},
@@ -107,7 +107,7 @@ static const struct argument_spec fill_arguments[] = {
 };
 static const struct argument_spec floor_arguments[] = {
     {"WHAT", ARGUMENT_WHAT, TYPE_CHOICE, NEED,
-     "gate trap ring3 page_clear page_copy invlpg root_load ipi ap_start", "ipi ap_start", NULL},
+     "gate trap ring3 page_clear page_copy invlpg root_load ipi ap_start", NULL, NULL},
     {"each", ARGUMENT_METRIC, TYPE_METRIC, REQUIRED, NO_WORDS, NULL},
     {"n", ARGUMENT_N, TYPE_NUMBER, 0, NO_WORDS, "1000"},
 };
@@ -204,7 +204,7 @@ const struct command_spec command_table[] = {
      "a parameter; several values are a sweep", NO_ARGUMENTS},
     {"limit", COMMAND_LIMIT, HEAD, "limit time=SECONDS", "time limit of each combination",
      ARGUMENTS(limit_arguments)},
-    {"space", COMMAND_SPACE, 0, "space S", "makes a new, empty address space",
+    {"space", COMMAND_SPACE, 0, "space S ?aslr=off|on?", "makes a new, empty address space",
      ARGUMENTS(space_arguments)},
     {"object", COMMAND_OBJECT, 0,
      "object O anon size=N ?commit=on|off? | contiguous size=N ?align=4K? ?below=N? | "
@@ -226,7 +226,7 @@ const struct command_spec command_table[] = {
      "changes rights", ARGUMENTS(protect_arguments)},
     {"resize", COMMAND_RESIZE, 0, "resize S.R size=N", "grows or shrinks in place",
      ARGUMENTS(resize_arguments)},
-    {"move", COMMAND_MOVE, 0, "move S.R ?at=any|ADDRESS?",
+    {"move", COMMAND_MOVE, 0, "move S.R ?at=any|random|ADDRESS?",
      "moves to another address: pages, not bytes", ARGUMENTS(move_arguments)},
     {"advise", COMMAND_ADVISE, 0, "advise RANGE dontneed|willneed ?offset=0? ?size=rest?",
      "says what will and what will not be needed", ARGUMENTS(advise_arguments)},
@@ -238,7 +238,7 @@ const struct command_spec command_table[] = {
      ARGUMENTS(drop_arguments)},
     {"touch", COMMAND_TOUCH, 0,
      "touch RANGE read|write|exec ?offset=0? ?size=rest? ?stride=4K? ?order=up|down|random? "
-     "?value=1? ?as=user|kernel? ?each=METRIC?",
+     "?value=1? ?as=user|kernel? ?each=METRIC? ?sp=S.R?",
      "one access of 8 bytes per stride", ARGUMENTS(touch_arguments)},
     {"fill", COMMAND_FILL, 0, "fill RANGE pattern=N ?offset=0? ?size=rest?",
      "writes a pattern through the object, without faults", ARGUMENTS(fill_arguments)},

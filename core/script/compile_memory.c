@@ -11,7 +11,10 @@ static void compile_prepare(struct compiler *compiler, struct op *op,
 
 static void compile_space(struct compiler *compiler, const struct command *command)
 {
-    compile_making(compiler, compile_emit(compiler, run_space, command), command);
+    static const enum argument_id ids[SPACE_OPERANDS] = {[SPACE_ASLR] = ARGUMENT_ASLR};
+    struct op *op = compile_emit(compiler, run_space, command);
+    compile_making(compiler, op, command);
+    op->operands = compile_operands(compiler, command, ids, SPACE_OPERANDS);
 }
 
 static void compile_object(struct compiler *compiler, const struct command *command)
@@ -187,6 +190,9 @@ static void compile_touch(struct compiler *compiler, const struct command *comma
     op->sample = compile_sample(compiler, command);
     if (compiler->out_of_memory)
         return;
+    const struct argument *stack = command_argument(command, ARGUMENT_FROM);
+    if (stack != NULL)
+        op->from = run_cell(compiler->run, stack->thing, stack->region);
     op->constant = compile_are_constant(op->operands, RANGE_OPERANDS, TOUCH_OPERANDS) &&
                    run_touch_evaluate(compiler->run, op);
 }

@@ -95,7 +95,7 @@ struct op {
     struct thing_slot *thing;   /* that it works on or makes */
     struct thing_slot *object;  /* that `map` shows; NULL: none has a name */
     struct region_cell *region; /* NULL: none, or `_` */
-    struct region_cell *from;   /* of `share` */
+    struct region_cell *from;   /* of `share`; of `touch`: the stack; NULL: none */
     struct thing_slot *child;   /* of `fork` */
     struct list_node *scope;    /* that what it makes belongs to */
     uint32_t slot;              /* variable, counter, error, kind of object, ... */
@@ -123,6 +123,7 @@ struct touch_args {
     bool check;
     uint64_t value;
     uint64_t stride;
+    uint64_t stack_pointer; /* 0: none */
 };
 
 struct program {

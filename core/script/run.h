@@ -29,6 +29,20 @@ static inline bool run_number(struct run *run, const struct operand *operand, in
     return run_operand_slow(run, operand, number);
 }
 
+/* A number of bytes; what is negative is EINVAL. */
+static inline bool run_size(struct run *run, const struct operand *operand, uint64_t *size_bytes)
+{
+    int64_t number;
+    if (!run_number(run, operand, &number))
+        return false;
+    *size_bytes = (uint64_t)number;
+    if (LIKELY(number >= 0))
+        return true;
+    run->stop = (struct stop){
+        .kind = STOP_ERROR, .number = EINVAL, .at = operand->at, .detail = "a size is negative"};
+    return false;
+}
+
 static inline bool run_value(struct run *run, const struct operand *operand, struct value *value)
 {
     *value = operand->value;

@@ -77,6 +77,7 @@ static void prepare(struct touch *touch, uint64_t count)
         .stride_bytes = (int64_t)args->stride,
         .count = count,
         .value = args->value,
+        .stack_pointer = args->stack_pointer,
     };
     if (args->order == ORDER_DOWN) {
         touch->access.start = touch->base + (touch->count - 1 - touch->done) * args->stride;
@@ -157,10 +158,40 @@ static bool count_accesses(const struct run_range *range, uint64_t stride, uint6
     return size >= 8 || range->end - range->range.base >= 7;
 }
 
+/* Where ABIs want it: aligned to 16 bytes, below the end of the stack. */
+static bool find_stack_pointer(struct run *run, const struct op *op)
+{
+    const struct region_cell *stack = op->from;
+    const char *problem = !stack->thing.alive ? RUN_NO_REGION
+                          : op->touch->kernel ? "as=kernel has no user program's stack pointer"
+                                              : NULL;
+    op->touch->stack_pointer = stack->range.base + stack->range.size_bytes - 16;
+    if (problem != NULL)
+        run->stop = (struct stop){
+            .kind = STOP_ERROR,
+            .number = stack->thing.alive ? EINVAL : ENOENT,
+            .detail = problem,
+        };
+    return problem == NULL;
+}
+
+static const struct op *refuse_stack(struct run *run, const struct op *op, uint64_t count)
+{
+    run->stop = (struct stop){
+        .kind = STOP_FAULT,
+        .number = FAULT_SEGV,
+        .has_access = true,
+        .address = op->touch->stack_pointer,
+        .count = count,
+    };
+    return run_stop(run, op);
+}
+
 bool run_touch_prepare(struct run *run, const struct op *op)
 {
     return run_resolve_range(run, op, &op->prepared->range) &&
-           (op->constant || run_touch_evaluate(run, op));
+           (op->constant || run_touch_evaluate(run, op)) &&
+           (op->from == NULL || find_stack_pointer(run, op));
 }
 
 const struct op *run_touch(struct run *run, const struct op *op)
@@ -183,6 +214,9 @@ const struct op *run_touch(struct run *run, const struct op *op)
     if (op->touch->order == ORDER_RANDOM)
         permutation_init(&touch.permutation, touch.count, random_next(&run->random));
     space_load(range->space);
+    if (UNLIKELY(op->from != NULL) &&
+        space_check_stack(range->space, op->touch->stack_pointer) != FAULT_RESOLVED)
+        return refuse_stack(run, op, touch.count);
     return touch_row(&touch);
 }
 

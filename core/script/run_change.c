@@ -7,13 +7,13 @@
 const struct op *run_resize(struct run *run, const struct op *op)
 {
     struct region_cell *cell = op->region;
-    int64_t size;
-    if (!run_is_alive(run, op) || !run_number(run, &op->operands[0], &size))
+    uint64_t size_bytes;
+    if (!run_is_alive(run, op) || !run_size(run, &op->operands[0], &size_bytes))
         return run_stop(run, op);
     uint64_t base = cell->range.base;
     uint64_t end = base + cell->range.size_bytes;
-    uint64_t size_bytes = (uint64_t)size;
-    bool shrinks = size > 0 && is_page_aligned(size_bytes) && size_bytes < cell->range.size_bytes;
+    bool shrinks =
+        size_bytes > 0 && is_page_aligned(size_bytes) && size_bytes < cell->range.size_bytes;
     result_t result = shrinks ? run_unmap_part(run, cell, base + size_bytes, end)
                               : space_resize(op->thing->space, cell->range, size_bytes);
     if (result != OK)
@@ -96,11 +96,11 @@ const struct op *run_share(struct run *run, const struct op *op)
 const struct op *run_identity(struct run *run, const struct op *op)
 {
     int64_t at;
-    int64_t size;
+    uint64_t size_bytes;
     if (!run_is_alive(run, op) || !run_number(run, &op->operands[IDENTITY_AT], &at) ||
-        !run_number(run, &op->operands[IDENTITY_SIZE], &size))
+        !run_size(run, &op->operands[IDENTITY_SIZE], &size_bytes))
         return run_stop(run, op);
-    result_t result = space_identity_map(op->thing->space, phys((uint64_t)at), (uint64_t)size);
+    result_t result = space_identity_map(op->thing->space, phys((uint64_t)at), size_bytes);
     return result == OK ? op + 1 : run_error(run, op, result);
 }
 
@@ -129,18 +129,12 @@ static void bind_image(struct run *run, const struct op *op, const struct image 
 
 const struct op *run_exec(struct run *run, const struct op *op)
 {
-    int64_t text;
-    int64_t data;
-    int64_t stack;
-    if (!run_is_alive(run, op) || !run_number(run, &op->operands[EXEC_TEXT], &text) ||
-        !run_number(run, &op->operands[EXEC_DATA], &data) ||
-        !run_number(run, &op->operands[EXEC_STACK], &stack))
+    struct image image = {0};
+    if (!run_is_alive(run, op) ||
+        !run_size(run, &op->operands[EXEC_TEXT], &image.text.size_bytes) ||
+        !run_size(run, &op->operands[EXEC_DATA], &image.data.size_bytes) ||
+        !run_size(run, &op->operands[EXEC_STACK], &image.stack.size_bytes))
         return run_stop(run, op);
-    struct image image = {
-        .text.size_bytes = (uint64_t)text,
-        .data.size_bytes = (uint64_t)data,
-        .stack.size_bytes = (uint64_t)stack,
-    };
     result_t result = space_exec(op->thing->space, &image);
     if (result != OK)
         return run_error(run, op, result);

@@ -131,6 +131,8 @@ const struct op *run_floor(struct run *run, const struct op *op)
             return run_error_detail(run, op, ENOTSUP, "this machine cannot measure it");
         for (size_t i = 0; i < count; i++)
             run_sample(op, op->sample, run->floor_samples[i]);
+        if (kinds[what] == FLOOR_AP_START)
+            break; /* taken once, at boot */
         left -= count < left ? count : left;
         if (run_is_late(run))
             return run_stop(run, op);

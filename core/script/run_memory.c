@@ -5,16 +5,35 @@
 #include "core/mm/physical.h"
 #include "core/script/run_ops.h"
 
+static bool refuse(struct run *run, result_t error, const char *detail)
+{
+    run->stop = (struct stop){.kind = STOP_ERROR, .number = (int)error, .detail = detail};
+    return false;
+}
+
+static bool evaluate_switch(struct run *run, const struct operand *operand, bool fallback, bool *on)
+{
+    unsigned choice = fallback;
+    if (operand->given && !run_choice(run, operand, &choice))
+        return false;
+    *on = choice != 0;
+    return true;
+}
+
 const struct op *run_space(struct run *run, const struct op *op)
 {
     struct thing_slot *slot = op->thing;
+    bool aslr;
     if (slot->thing.alive)
         return run_error_detail(run, op, EEXIST, "the name is alive already");
+    if (!evaluate_switch(run, &op->operands[SPACE_ASLR], false, &aslr))
+        return run_stop(run, op);
     result_t result = space_create(&slot->space);
     if (result != OK) {
         slot->space = NULL;
         return run_error(run, op, result);
     }
+    space_set_aslr(slot->space, aslr);
     slot->has_holes = false;
     run_make_alive(&slot->thing, op->scope);
     return op + 1;
@@ -30,21 +49,6 @@ struct object_args {
     phys_t below; /* 0: anywhere */
     phys_t at;
 };
-
-static bool refuse(struct run *run, result_t error, const char *detail)
-{
-    run->stop = (struct stop){.kind = STOP_ERROR, .number = (int)error, .detail = detail};
-    return false;
-}
-
-static bool evaluate_switch(struct run *run, const struct operand *operand, bool fallback, bool *on)
-{
-    unsigned choice = fallback;
-    if (operand->given && !run_choice(run, operand, &choice))
-        return false;
-    *on = choice != 0;
-    return true;
-}
 
 static bool evaluate_physical_at(struct run *run, const struct operand *operand, phys_t *at)
 {
@@ -148,13 +152,13 @@ bool run_map_evaluate(struct run *run, const struct op *op)
 {
     const struct operand *operands = op->operands;
     struct map_args *args = op->map;
-    int64_t size = 0;
+    args->size_bytes = 0;
     int64_t offset = 0;
     int64_t align = (int64_t)PAGE_SIZE;
     unsigned if_taken = IF_TAKEN_REFUSE;
     unsigned cache;
     args->prot = PROT_READ | PROT_WRITE;
-    if ((operands[MAP_SIZE].given && !run_number(run, &operands[MAP_SIZE], &size)) ||
+    if ((operands[MAP_SIZE].given && !run_size(run, &operands[MAP_SIZE], &args->size_bytes)) ||
         (operands[MAP_OFFSET].given && !run_number(run, &operands[MAP_OFFSET], &offset)) ||
         !run_evaluate_at(run, &operands[MAP_AT], &args->at, &args->address) ||
         (operands[MAP_PROT].given && !run_prot(run, &operands[MAP_PROT], &args->prot)) ||
@@ -166,7 +170,6 @@ bool run_map_evaluate(struct run *run, const struct op *op)
         !evaluate_switch(run, &operands[MAP_STACK], false, &args->stack) ||
         (operands[MAP_CACHE].given && !run_choice(run, &operands[MAP_CACHE], &cache)))
         return false;
-    args->size_bytes = (uint64_t)size;
     args->offset_bytes = (uint64_t)offset;
     args->align_bytes = (uint64_t)align;
     args->if_taken = (enum if_taken)if_taken;

@@ -56,6 +56,7 @@ const struct op *run_lookup(struct run *run, const struct op *op);
 
 /* --- memory (run_memory.c) ---------------------------------------------------------------------------------- */
 
+enum space_operand { SPACE_ASLR, SPACE_OPERANDS };
 const struct op *run_space(struct run *run, const struct op *op);
 enum object_operand {
     OBJECT_SIZE,

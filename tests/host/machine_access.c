@@ -158,6 +158,24 @@ static void store(const struct operation *operation, uint64_t value)
         *byte_at(operation, i) = (char)(value >> 8 * i);
 }
 
+/* A call writes where it returns to, below the user program's stack pointer. */
+static enum fault_outcome push(struct machine_access *access)
+{
+    struct machine_access write = {.kind = MACHINE_WRITE};
+    struct operation operation = {
+        .access = &write,
+        .address = access->stack_pointer - ACCESS_BYTES,
+        .size_bytes = ACCESS_BYTES,
+    };
+
+    enum fault_outcome outcome = reach(&operation);
+    if (outcome == FAULT_RESOLVED)
+        store(&operation, window.program_address);
+    else
+        access->address = operation.address;
+    return outcome;
+}
+
 static enum machine_access_end perform(struct machine_access *access, uint64_t address)
 {
     struct operation operation = {
@@ -168,7 +186,11 @@ static enum machine_access_end perform(struct machine_access *access, uint64_t a
 
     if (access->kind == MACHINE_NOTHING)
         return ACCESS_DONE;
-    access->outcome = reach(&operation);
+    access->outcome = FAULT_RESOLVED;
+    if (access->kind == MACHINE_EXEC && access->stack_pointer != 0)
+        access->outcome = push(access);
+    if (access->outcome == FAULT_RESOLVED)
+        access->outcome = reach(&operation);
     if (access->outcome != FAULT_RESOLVED)
         return ACCESS_FAULTED;
     if (access->kind == MACHINE_EXEC)

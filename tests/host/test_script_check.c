@@ -109,13 +109,10 @@ static void test_what_comes_later(void **state)
         if (scenario->error_count == 0)
             fail_msg("%s is accepted", options[i]);
     }
-    expect_error("space a aslr=on", 1, 14, "aslr 'on' is not yet supported");
     expect_error("object o file size=4K", 1, 10, "KIND 'file' is not yet supported");
     expect_error("object o framebuffer", 1, 10, "KIND 'framebuffer' is not yet supported");
     expect_error("object o anon size=4K purgeable=on", 1, 33, "purgeable 'on' is not yet");
     expect_error("space a\nmap a.x size=4K\nadvise a.x volatile", 3, 12, "not yet supported");
-    expect_error("floor ipi each=m", 1, 7, "'ipi' is not yet supported");
-    expect_error("space a\nmap a.x size=4K\ntouch a.x read sp=a.x", 3, 16, "not yet supported");
     expect_valid("space a aslr=off\nmap a.x size=4K share=private stack=off cache=wb");
 }
 
