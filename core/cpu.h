@@ -22,8 +22,10 @@ struct cpu {
     struct cpu *self; /* first: the x86 machine reads it through %gs:0 */
     uint32_t index;   /* 0 is the CPU that booted; immutable */
     uint32_t held_count;
-    struct mm_cpu *mm; /* frame cache and the like; set by core/mm */
-    const void *space; /* the space whose root is loaded; NULL: the kernel's */
+    struct mm_cpu *mm;      /* frame cache and the like; set by core/mm */
+    const void *space;      /* the space whose root is loaded; NULL: the kernel's */
+    uint64_t fault_address; /* of the last fault */
+    unsigned fault_access;
     uint64_t counters[COUNTER_COUNT];
     struct held_lock held[CPU_LOCKS_HELD_MAX]; /* from check level 1 on */
 } __attribute__((aligned(64)));

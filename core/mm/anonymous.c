@@ -64,6 +64,8 @@ result_t anonymous_create(uint64_t page_count, enum commit commit, struct object
     anonymous->live_pages = page_count;
     anonymous->committed = commit == COMMIT_ON;
     anonymous->forked = false;
+    anonymous->purgeable = false;
+    anonymous->is_volatile = false;
     *object = &anonymous->object;
     return OK;
 }
@@ -363,16 +365,25 @@ static result_t anonymous_fork(struct object *object, struct space *space,
     struct anonymous *child = anonymous_alloc(object->page_count, object->phase);
     if (!child)
         return ENOMEM;
+    child->object.exclusive = object->exclusive;
+    child->purgeable = parent->purgeable;
+    child->is_volatile = false;
+    child->forked = true;
     lock_acquire(&object->lock);
+    if (UNLIKELY(parent->is_volatile)) {
+        slot_table_init(&child->table, object->phase + object->page_count);
+        anonymous_fork_volatile(parent, child);
+        lock_release(&object->lock);
+        *copy = &child->object;
+        return OK;
+    }
     if (frames_promise(parent->table.resident) != OK)
         goto free_child;
     if (slot_table_share(&parent->table, &child->table) != OK)
         goto unpromise;
 
-    child->object.exclusive = object->exclusive;
     child->live_pages = parent->live_pages;
     child->committed = false;
-    child->forked = true;
     parent->forked = true;
     write_protect_regions(object, space, gather);
     lock_release(&object->lock);
@@ -492,6 +503,8 @@ static void anonymous_release(struct object *object)
     frame_batch_init(&batch);
     uint64_t promised = anonymous_promised(anonymous);
     uint64_t resident = anonymous->table.resident;
+    if (UNLIKELY(anonymous->is_volatile))
+        reclaim_delist(object);
     if (!anonymous->table.top) { /* never touched */
         frames_unpromise(promised);
         heap_free(anonymous, sizeof *anonymous);
@@ -587,6 +600,8 @@ static const struct object_ops anonymous_ops = {
     .discard = anonymous_discard,
     .forget = anonymous_forget,
     .extend = anonymous_extend,
+    .set_volatile = anonymous_set_volatile,
+    .reclaim = anonymous_reclaim,
     .resident = anonymous_resident,
     .check_entry = anonymous_check_entry,
     .audit = anonymous_audit,

@@ -17,15 +17,27 @@ struct anonymous {
     struct object object;
     struct slot_table table;
     uint64_t live_pages; /* pages that can still be reached */
-    bool committed;      /* promised a frame for every live page; immutable */
+    bool committed;      /* promised a frame for every live page */
     bool forked;         /* has had a fork, or is one */
+    bool purgeable;      /* may become volatile; immutable */
+    bool is_volatile;    /* content may go; nothing is promised */
+    bool purged;         /* while volatile: content has gone */
+    bool commits_again;  /* while volatile: `committed` as it was */
 };
 
 enum commit { COMMIT_OFF, COMMIT_ON };
 
 /* References 1. ENOMEM: no memory, or fewer frames unpromised than pages to commit. O(1). */
 result_t anonymous_create(uint64_t page_count, enum commit commit, struct object **object);
+/* The same for whoever can wait until memory is won back. purgeable: it may become volatile. */
+result_t anonymous_create_named(uint64_t page_count, enum commit commit, bool purgeable,
+                                struct object **object);
 
+/* purgeable.c: the operations of volatile memory. */
+result_t anonymous_set_volatile(struct object *object, bool to_volatile, bool *purged);
+uint64_t anonymous_reclaim(struct object *object, enum reclaim_stage stage, uint64_t wanted);
+/* Makes a fresh object the copy of a volatile one. */
+void anonymous_fork_volatile(const struct anonymous *parent, struct anonymous *child);
 /* What an object is promised for pages that have no data yet. */
 static inline uint64_t anonymous_promised(const struct anonymous *anonymous)
 {

@@ -277,6 +277,7 @@ static void audit_frame(struct audit *audit, const struct frame *frame)
     case FRAME_NO_RAM:
     case FRAME_RESERVED:
     case FRAME_CORE:
+    case FRAME_SQUEEZED:
     case FRAME_HARNESS:
     case FRAME_ZERO:
     case FRAME_KERNEL:

@@ -4,11 +4,12 @@
 #include "core/mm/audit.h"
 #include "core/mm/heap.h"
 #include "core/mm/linear.h"
+#include "core/mm/reclaim.h"
 
 static const struct object_ops contiguous_ops;
 
-result_t contiguous_create(uint64_t page_count, uint64_t align_bytes, phys_t below,
-                           struct object **object)
+static result_t create_once(uint64_t page_count, uint64_t align_bytes, phys_t below,
+                            struct object **object)
 {
     if (page_count == 0 || align_bytes < PAGE_SIZE || (align_bytes & (align_bytes - 1)) != 0)
         return EINVAL;
@@ -26,6 +27,17 @@ result_t contiguous_create(uint64_t page_count, uint64_t align_bytes, phys_t bel
     machine_cpu()->counters[COUNTER_PAGE_ZEROED] += page_count;
     *object = &linear->object;
     return OK;
+}
+
+result_t contiguous_create(uint64_t page_count, uint64_t align_bytes, phys_t below,
+                           struct object **object)
+{
+    result_t result;
+    unsigned tries = reclaim_begin();
+    do {
+        result = create_once(page_count, align_bytes, below, object);
+    } while (reclaim_retry(result, &tries));
+    return result;
 }
 
 phys_t contiguous_first(struct object *object)

@@ -1,6 +1,7 @@
 /* The fault path: from an address to the operation of the memory type that answers. */
 #include "core/mm/internal.h"
 #include "core/mm/object.h"
+#include "core/mm/reclaim.h"
 #include "core/mm/space.h"
 
 static enum fault_outcome denied(struct cpu *cpu, enum fault_outcome outcome)
@@ -26,11 +27,45 @@ static const uint8_t right_needed[4] = {
     [ACCESS_WRITE | ACCESS_EXEC] = PROT_WRITE,
 };
 
+static enum fault_outcome resolved(struct cpu *cpu, enum counter event)
+{
+    cpu->counters[event]++;
+    return FAULT_RESOLVED;
+}
+
+/* The fault under way, which stands in *cpu so that the usual path saves no registers, found no memory:
+ * reclaims without locks and starts again. */
+static enum fault_outcome try_again(struct cpu *cpu)
+{
+    unsigned tries = 0;
+    while (reclaim_for_retry(&tries)) {
+        const struct space *space = cpu->space;
+        struct region *region = region_of_node(region_tree_find(&space->tree, cpu->fault_address));
+        if (!region || (region->usable & right_needed[cpu->fault_access & 3]) == 0)
+            return denied(cpu, FAULT_SEGV);
+        struct fault_result result = region->object->ops->fault(
+            region->object, region, cpu->fault_address & ~PAGE_MASK, cpu->fault_access);
+        if (result.outcome == FAULT_RESOLVED)
+            return resolved(cpu, result.event);
+        if (result.outcome != FAULT_NOMEM)
+            return denied(cpu, result.outcome);
+    }
+    return FAULT_NOMEM;
+}
+
+__attribute__((noinline, cold)) static enum fault_outcome not_resolved(struct cpu *cpu,
+                                                                       enum fault_outcome outcome)
+{
+    return outcome == FAULT_NOMEM ? try_again(cpu) : denied(cpu, outcome);
+}
+
 enum fault_outcome space_fault(uint64_t address, unsigned access)
 {
     struct cpu *cpu = machine_cpu();
     struct space *space = (struct space *)cpu->space;
     cpu->counters[COUNTER_FAULT_TOTAL]++;
+    cpu->fault_address = address;
+    cpu->fault_access = access;
     if (UNLIKELY(!space || (access & ACCESS_NON_CANONICAL) != 0))
         return denied(cpu, FAULT_SEGV);
 
@@ -40,9 +75,7 @@ enum fault_outcome space_fault(uint64_t address, unsigned access)
 
     struct fault_result result =
         region->object->ops->fault(region->object, region, address & ~PAGE_MASK, access);
-    if (LIKELY(result.outcome == FAULT_RESOLVED))
-        cpu->counters[result.event]++;
-    else if (result.outcome != FAULT_NOMEM)
-        return denied(cpu, result.outcome);
-    return result.outcome;
+    if (UNLIKELY(result.outcome != FAULT_RESOLVED))
+        return not_resolved(cpu, result.outcome);
+    return resolved(cpu, result.event);
 }

@@ -15,8 +15,8 @@ struct mm_cpu mm_cpus[CPU_MAX];
 const char *frame_kind_name(enum frame_kind kind)
 {
     static const char *const names[FRAME_KIND_COUNT] = {
-        "no RAM", "reserved", "free", "core image", "harness", "zero page",
-        "kernel", "table",    "data", "leaf",       "node",    "heap",
+        "no RAM", "reserved", "free", "core image", "squeezed", "harness", "zero page",
+        "kernel", "table",    "data", "leaf",       "node",     "heap",
     };
     return kind < FRAME_KIND_COUNT ? names[kind] : "?";
 }
@@ -80,6 +80,7 @@ bool frames_inject_strikes(void)
         return false;
     frames_inject.countdown = frames_inject.every;
     frames_inject.fired = true;
+    machine_cpu()->mm->shortage = 0; /* final: nothing is reclaimed for it */
     return true;
 }
 
@@ -218,6 +219,7 @@ result_t frames_take_uninjected(enum frame_kind kind, phys_t *frame)
 {
     if (UNLIKELY(__atomic_fetch_sub(&frames.unpromised, 1, __ATOMIC_RELAXED) <= 0)) {
         __atomic_fetch_add(&frames.unpromised, 1, __ATOMIC_RELAXED);
+        machine_cpu()->mm->shortage = 1;
         return ENOMEM;
     }
     *frame = frame_phys(take_counted(kind, 0));
@@ -324,8 +326,10 @@ result_t frames_promise(uint64_t page_count)
     int64_t wanted = (int64_t)page_count;
     if (UNLIKELY(page_count > frames.count))
         return ENOMEM;
-    if (UNLIKELY(__atomic_fetch_sub(&frames.unpromised, wanted, __ATOMIC_RELAXED) < wanted)) {
+    int64_t there = __atomic_fetch_sub(&frames.unpromised, wanted, __ATOMIC_RELAXED);
+    if (UNLIKELY(there < wanted)) {
         __atomic_fetch_add(&frames.unpromised, wanted, __ATOMIC_RELAXED);
+        machine_cpu()->mm->shortage = (uint64_t)(there > 0 ? wanted - there : wanted);
         return ENOMEM;
     }
     count(COUNTER_COMMIT_RESERVED, wanted);
@@ -399,8 +403,10 @@ result_t frames_take_run(enum frame_kind kind, uint64_t page_count, uint64_t ali
     if (injected_failure())
         return ENOMEM;
     int64_t wanted = (int64_t)page_count;
-    if (__atomic_fetch_sub(&frames.unpromised, wanted, __ATOMIC_RELAXED) < wanted) {
+    int64_t there = __atomic_fetch_sub(&frames.unpromised, wanted, __ATOMIC_RELAXED);
+    if (there < wanted) {
         __atomic_fetch_add(&frames.unpromised, wanted, __ATOMIC_RELAXED);
+        machine_cpu()->mm->shortage = (uint64_t)(there > 0 ? wanted - there : wanted);
         return ENOMEM;
     }
     uint64_t end = below.value == 0 ? frames.count : below.value >> PAGE_SHIFT;

@@ -23,12 +23,13 @@ enum frame_kind {
     FRAME_NO_RAM,   /* a hole, a device */
     FRAME_RESERVED, /* RAM that firmware keeps, or that cannot be used */
     FRAME_FREE,
-    FRAME_CORE,    /* the core's image, boot data, the frame database */
-    FRAME_HARNESS, /* scripts, samples, the harness window */
-    FRAME_ZERO,    /* the shared page of zeros */
-    FRAME_KERNEL,  /* kernel page tables, stacks, buffers */
-    FRAME_TABLE,   /* page table of a space */
-    FRAME_DATA,    /* content of an object; references: leaves that hold it */
+    FRAME_CORE,     /* the core's image, boot data, the frame database */
+    FRAME_SQUEEZED, /* kept from scenarios by `squeeze` */
+    FRAME_HARNESS,  /* scripts, samples, the harness window */
+    FRAME_ZERO,     /* the shared page of zeros */
+    FRAME_KERNEL,   /* kernel page tables, stacks, buffers */
+    FRAME_TABLE,    /* page table of a space */
+    FRAME_DATA,     /* content of an object; references: leaves that hold it */
     FRAME_LEAF, /* 512 slots of an object; references: objects that hold it; live: occupied slots */
     FRAME_NODE, /* 512 pointers to leaves or nodes, of one object */
     FRAME_HEAP, /* a slab; live: objects in use */

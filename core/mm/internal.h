@@ -30,7 +30,8 @@ struct mm {
     uint64_t harness_bytes;
     phys_t physical_window; /* RAM that `object physical at=auto` and `identity` may show */
 
-    struct random random; /* seeds of spaces */
+    struct random random;          /* seeds of spaces */
+    struct frame_reserve squeezed; /* frames that `squeeze` keeps from scenarios */
 
     struct lock kernel_lock; /* kernel_tree, kernel tables */
     struct region_tree kernel_tree;

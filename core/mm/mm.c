@@ -7,6 +7,7 @@
 #include "core/mm/heap.h"
 #include "core/mm/inject.h"
 #include "core/mm/internal.h"
+#include "core/mm/reclaim.h"
 #include "core/mm/space.h"
 
 #define HARNESS_MIN (4 * MIB)
@@ -42,6 +43,7 @@ result_t mm_init(const struct boot_info *boot)
     lock_init(&mm.lock, RANK_SPACES, "spaces");
     list_init(&mm.spaces);
     list_init(&mm.named);
+    reclaim_init();
     heap_init();
     if (frames_init(boot) != OK)
         return ENOMEM;
@@ -137,6 +139,37 @@ uint64_t mm_inject_suspend(void)
 void mm_inject_resume(uint64_t countdown)
 {
     frames_inject.countdown = countdown;
+}
+
+/* The harness's, in no counter. */
+result_t mm_squeeze(uint64_t free_bytes)
+{
+    if (mm_free_bytes() < free_bytes)
+        return EINVAL;
+    uint64_t *taken = &machine_cpu()->counters[COUNTER_PAGE_ALLOC];
+    while (frames_unpromised() > free_bytes >> PAGE_SHIFT) {
+        phys_t at;
+        if (frames_take_uninjected(FRAME_SQUEEZED, &at) != OK)
+            break;
+        --*taken;
+        frame_of(at)->slab.next = mm.squeezed.first;
+        mm.squeezed.first = (uint32_t)(at.value >> PAGE_SHIFT);
+    }
+    return OK;
+}
+
+void mm_squeeze_end(void)
+{
+    uint64_t *given = &machine_cpu()->counters[COUNTER_PAGE_FREE];
+    while (mm.squeezed.first != 0) {
+        frames_give(frame_reserve_take(&mm.squeezed, FRAME_SQUEEZED));
+        --*given;
+    }
+}
+
+uint64_t mm_reclaim(uint64_t page_count)
+{
+    return reclaim_pages(page_count);
 }
 
 result_t mm_frames_take(uint64_t frame_count, phys_t below, phys_t *first)

@@ -46,6 +46,13 @@ void mm_inject_resume(uint64_t countdown);
 result_t mm_frames_take(uint64_t count, phys_t below, phys_t *first);
 void mm_frames_give(phys_t first, uint64_t count);
 
+/* Takes frames from scenarios until `free_bytes` are left free and unpromised; never reclaims. EINVAL: there
+ * is less already. mm_squeeze_end() gives them back. */
+result_t mm_squeeze(uint64_t free_bytes);
+void mm_squeeze_end(void);
+/* Wins frames as an allocation would; returns how many. */
+uint64_t mm_reclaim(uint64_t page_count);
+
 /* What is wrong, in one line; says which object, region or frame. */
 struct audit_report {
     char text[256];

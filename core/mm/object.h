@@ -13,6 +13,7 @@
 #include "core/fault_outcome.h"
 #include "core/list.h"
 #include "core/lock.h"
+#include "core/mm/reclaim.h"
 #include "core/mm/region.h"
 #include "core/mm/slots.h"
 #include "core/mm/tlb.h"
@@ -63,6 +64,12 @@ struct object_ops {
     /* A region is to show slot_count more slots, from first_slot on, that nothing shows: makes the
      * object that long. NULL where objects are never exclusive. ENOMEM. */
     result_t (*extend)(struct object *object, uint64_t first_slot, uint64_t slot_count);
+    /* May content go when frames run out? *purged: has it gone since it might? NULL: the memory type
+     * cannot. ENOTSUP: this object cannot; ENOMEM: no frames for what is to be promised again. */
+    result_t (*set_volatile)(struct object *object, bool to_volatile, bool *purged);
+    /* Gives up `wanted` pages if it can, entries first; returns how many frames that won. Called without
+     * locks, for objects that reclaim_enlist() has listed. */
+    uint64_t (*reclaim)(struct object *object, enum reclaim_stage stage, uint64_t wanted);
     /* Pages with content. */
     uint64_t (*resident)(const struct object *object);
     /* May this entry show this slot? For the audit; NULL, or what is wrong. */
@@ -85,8 +92,9 @@ struct object {
     uint64_t page_count;
     struct list_node regions; /* struct region.object_link */
     struct list_node named_link;
-    struct object *fork_copy; /* during space_fork(), under the parent space's lock */
-    uint64_t audit_round;     /* scratch of mm_audit() */
+    struct list_node reclaim_link; /* next is NULL: in no list of reclaim.h */
+    struct object *fork_copy;      /* during space_fork(), under the parent space's lock */
+    uint64_t audit_round;          /* scratch of mm_audit() */
 };
 
 static inline void object_init(struct object *object, const struct object_ops *ops,
@@ -102,6 +110,7 @@ static inline void object_init(struct object *object, const struct object_ops *o
     object->named = false;
     object->page_count = page_count;
     list_init(&object->regions);
+    object->reclaim_link.next = NULL;
     object->fork_copy = NULL;
     object->audit_round = 0;
 }

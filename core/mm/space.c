@@ -4,6 +4,7 @@
 #include "core/check.h"
 #include "core/mm/heap.h"
 #include "core/mm/internal.h"
+#include "core/mm/reclaim.h"
 #include "core/mm/space_identity.h"
 
 uint64_t space_user_high(void)
@@ -13,7 +14,7 @@ uint64_t space_user_high(void)
 
 /* --- life ---------------------------------------------------------------------------------------------- */
 
-result_t space_create(struct space **out)
+static result_t create_once(struct space **out)
 {
     struct space *space = heap_alloc(sizeof *space);
     if (!space)
@@ -44,6 +45,16 @@ void space_set_aslr(struct space *space, bool on)
     space->aslr = on;
     space->first_fit = !on && list_is_empty(&space->identities);
     lock_release(&space->lock);
+}
+
+result_t space_create(struct space **out)
+{
+    result_t result;
+    unsigned tries = reclaim_begin();
+    do {
+        result = create_once(out);
+    } while (reclaim_retry(result, &tries));
+    return result;
 }
 
 /* Frees all regions from the bottom of the tree up, without keeping it balanced meanwhile. */

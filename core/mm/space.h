@@ -92,6 +92,11 @@ enum advice { ADVICE_DONTNEED, ADVICE_WILLNEED };
  * entries of any other; WILLNEED maps what a read would. ENOENT: a part is not mapped or has no
  * object; ENOMEM. */
 result_t space_advise(struct space *space, struct range range, enum advice advice);
+/* Content of the object that the range shows, all of it, may go when frames run out, or may not any
+ * more; *purged: it has gone since it might. ENOENT; ENOTSUP: this memory cannot be volatile; EINVAL:
+ * the range shows more than one object; ENOMEM: no frames for what is to be promised again. */
+result_t space_set_volatile(struct space *space, struct range range, bool to_volatile,
+                            bool *purged);
 
 /* Maps what `from` shows at an address, shared and with the same rights: size_bytes of it, at args->at.
  * args->object, offset, size and rights are ignored. ENOENT: nothing with an object is mapped there; EINVAL: more than one region;

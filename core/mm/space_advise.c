@@ -2,6 +2,7 @@
 #include "core/mm/internal.h"
 #include "core/mm/object.h"
 #include "core/mm/part.h"
+#include "core/mm/reclaim.h"
 
 static bool can_forget(const struct region *region)
 {
@@ -92,12 +93,47 @@ result_t space_advise(struct space *space, struct range range, enum advice advic
     if (result != OK)
         return result;
 
-    lock_acquire(&space->lock);
+    unsigned tries = reclaim_begin();
+    do {
+        lock_acquire(&space->lock);
+        if (!space_is_backed(space, range))
+            result = ENOENT;
+        else
+            result = advice == ADVICE_DONTNEED ? dontneed(space, range) : willneed(space, range);
+        space_check(space);
+        lock_release(&space->lock);
+    } while (reclaim_retry(result, &tries));
+    return result;
+}
+
+static result_t set_volatile(struct space *space, struct range range, bool to_volatile,
+                             bool *purged) REQUIRES(space->lock)
+{
+    uint64_t end = range.base + range.size_bytes;
     if (!space_is_backed(space, range))
-        result = ENOENT;
-    else
-        result = advice == ADVICE_DONTNEED ? dontneed(space, range) : willneed(space, range);
-    space_check(space);
-    lock_release(&space->lock);
+        return ENOENT;
+    struct region *region = space_first_in(space, range);
+    struct object *object = region->object;
+    while ((region = region_next_below(region, end)) != NULL) {
+        if (region->object != object)
+            return EINVAL;
+    }
+    return object->ops->set_volatile ? object->ops->set_volatile(object, to_volatile, purged)
+                                     : ENOTSUP;
+}
+
+result_t space_set_volatile(struct space *space, struct range range, bool to_volatile, bool *purged)
+{
+    *purged = false;
+    result_t result = space_validate_range(space, range);
+    if (result != OK)
+        return result;
+
+    unsigned tries = reclaim_begin();
+    do {
+        lock_acquire(&space->lock);
+        result = set_volatile(space, range, to_volatile, purged);
+        lock_release(&space->lock);
+    } while (reclaim_retry(result, &tries));
     return result;
 }

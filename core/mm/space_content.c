@@ -3,6 +3,7 @@
 #include "core/mm/internal.h"
 #include "core/mm/object.h"
 #include "core/mm/part.h"
+#include "core/mm/reclaim.h"
 #include "core/mm/space.h"
 #include "core/random.h"
 
@@ -89,7 +90,8 @@ static result_t verify_page(void *context, void *bytes, uint64_t address, uint64
     return OK;
 }
 
-result_t space_fill(struct space *space, struct range range, uint64_t pattern, uint64_t offset)
+static result_t fill_once(struct space *space, struct range range, uint64_t pattern,
+                          uint64_t offset)
 {
     struct pattern what = {pattern, offset / 8 - range.base / 8, NULL};
     struct page_visit visit = {fill_page, &what, PAGE_FOR_WRITING};
@@ -99,6 +101,16 @@ result_t space_fill(struct space *space, struct range range, uint64_t pattern, u
     lock_acquire(&space->lock);
     result = visit_range(space, range, &visit);
     lock_release(&space->lock);
+    return result;
+}
+
+result_t space_fill(struct space *space, struct range range, uint64_t pattern, uint64_t offset)
+{
+    result_t result;
+    unsigned tries = reclaim_begin();
+    do {
+        result = fill_once(space, range, pattern, offset);
+    } while (reclaim_retry(result, &tries));
     return result;
 }
 
@@ -125,7 +137,7 @@ static result_t set_words(void *context, void *bytes, uint64_t address, uint64_t
     return OK;
 }
 
-result_t space_set_words(struct space *space, struct range range, uint64_t word)
+static result_t set_words_once(struct space *space, struct range range, uint64_t word)
 {
     struct page_visit visit = {set_words, &word, PAGE_FOR_WRITING};
     result_t result = validate(range);
@@ -134,6 +146,16 @@ result_t space_set_words(struct space *space, struct range range, uint64_t word)
     lock_acquire(&space->lock);
     result = visit_range(space, range, &visit);
     lock_release(&space->lock);
+    return result;
+}
+
+result_t space_set_words(struct space *space, struct range range, uint64_t word)
+{
+    result_t result;
+    unsigned tries = reclaim_begin();
+    do {
+        result = set_words_once(space, range, word);
+    } while (reclaim_retry(result, &tries));
     return result;
 }
 

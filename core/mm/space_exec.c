@@ -5,6 +5,7 @@
 #include "core/mm/internal.h"
 #include "core/mm/object.h"
 #include "core/mm/part.h"
+#include "core/mm/reclaim.h"
 #include "core/mm/space_identity.h"
 
 #define RETURN_INSTRUCTIONS 0xc3c3c3c3c3c3c3c3ull
@@ -78,7 +79,7 @@ static void exchange(struct space *space, struct space *fresh)
         space_load(space);
 }
 
-result_t space_exec(struct space *space, struct image *image)
+static result_t exec_once(struct space *space, struct image *image)
 {
     struct space *fresh;
     result_t result = space_create(&fresh);
@@ -92,5 +93,15 @@ result_t space_exec(struct space *space, struct image *image)
         *image = built;
     }
     space_destroy(fresh);
+    return result;
+}
+
+result_t space_exec(struct space *space, struct image *image)
+{
+    result_t result;
+    unsigned tries = reclaim_begin();
+    do {
+        result = exec_once(space, image);
+    } while (reclaim_retry(result, &tries));
     return result;
 }

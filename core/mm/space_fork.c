@@ -1,6 +1,7 @@
 /* Fork: a copy of a space that shares all pages until one side writes. Costs tables, not pages. */
 #include "core/mm/internal.h"
 #include "core/mm/object.h"
+#include "core/mm/reclaim.h"
 #include "core/mm/space.h"
 
 /* The object that the child's region shows: the same one for a shared region, else one copy for all
@@ -62,7 +63,7 @@ static result_t fork_regions(struct space *parent, struct space *child) REQUIRES
     return result;
 }
 
-result_t space_fork(struct space *parent, struct space **out)
+static result_t fork_once(struct space *parent, struct space **out)
 {
     struct space *child;
     if (space_create(&child) != OK)
@@ -79,4 +80,14 @@ result_t space_fork(struct space *parent, struct space **out)
     space_check(child);
     *out = child;
     return OK;
+}
+
+result_t space_fork(struct space *parent, struct space **out)
+{
+    result_t result;
+    unsigned tries = reclaim_begin();
+    do {
+        result = fork_once(parent, out);
+    } while (reclaim_retry(result, &tries));
+    return result;
 }

@@ -2,6 +2,7 @@
 #include "core/mm/anonymous.h"
 #include "core/mm/internal.h"
 #include "core/mm/object.h"
+#include "core/mm/reclaim.h"
 #include "core/mm/space_identity.h"
 
 #define PROT_ALL (PROT_READ | PROT_WRITE | PROT_EXEC)
@@ -214,7 +215,8 @@ static inline result_t map_made(struct space *space, const struct map_args *args
     return OK;
 }
 
-result_t space_map(struct space *space, const struct map_args *args, virt_t *base)
+static result_t map_or_again(struct space *space, const struct map_args *args, virt_t *base,
+                             unsigned tries)
 {
     result_t result = validate_map(space, args);
     if (result != OK)
@@ -222,12 +224,18 @@ result_t space_map(struct space *space, const struct map_args *args, virt_t *bas
 
     struct object *object;
     struct region *region = make_region(space, args, &object);
-    if (!region)
-        return ENOMEM;
-    lock_acquire(&space->lock);
-    result = map_made(space, args, region, object, base);
-    lock_release(&space->lock);
-    return result;
+    result = ENOMEM;
+    if (LIKELY(region != NULL)) {
+        lock_acquire(&space->lock);
+        result = map_made(space, args, region, object, base);
+        lock_release(&space->lock);
+    }
+    return reclaim_retry(result, &tries) ? map_or_again(space, args, base, tries) : result;
+}
+
+result_t space_map(struct space *space, const struct map_args *args, virt_t *base)
+{
+    return map_or_again(space, args, base, reclaim_begin());
 }
 
 result_t space_map_locked(struct space *space, const struct map_args *args, virt_t *base)

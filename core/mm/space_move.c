@@ -8,6 +8,7 @@
 #include "core/mm/internal.h"
 #include "core/mm/object.h"
 #include "core/mm/part.h"
+#include "core/mm/reclaim.h"
 #include "core/mm/space_identity.h"
 
 struct move {
@@ -224,8 +225,8 @@ static result_t move_locked(struct move *move, enum map_at at, uint64_t address,
     return result;
 }
 
-result_t space_move(struct space *space, struct range range, enum map_at at, uint64_t address,
-                    virt_t *base)
+static result_t move_once(struct space *space, struct range range, enum map_at at, uint64_t address,
+                          virt_t *base)
 {
     result_t result = space_validate_range(space, range);
     if (result == OK && at == MAP_AT_FIXED)
@@ -244,5 +245,16 @@ result_t space_move(struct space *space, struct range range, enum map_at at, uin
     region_destroy(holder);
     if (result == OK)
         *base = virt(move.target);
+    return result;
+}
+
+result_t space_move(struct space *space, struct range range, enum map_at at, uint64_t address,
+                    virt_t *base)
+{
+    result_t result;
+    unsigned tries = reclaim_begin();
+    do {
+        result = move_once(space, range, at, address, base);
+    } while (reclaim_retry(result, &tries));
     return result;
 }

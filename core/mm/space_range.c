@@ -4,6 +4,7 @@
 #include "core/mm/internal.h"
 #include "core/mm/object.h"
 #include "core/mm/part.h"
+#include "core/mm/reclaim.h"
 #include "core/mm/space.h"
 
 /* --- unmap ------------------------------------------------------------------------------------------------- */
@@ -123,7 +124,7 @@ void space_remove_locked(struct space *space, struct region *region)
     space_unmap_commit_locked(space, range, &plan);
 }
 
-result_t space_unmap(struct space *space, struct range range)
+static result_t unmap_or_again(struct space *space, struct range range, unsigned tries)
 {
     result_t result = space_validate_range(space, range);
     if (result != OK)
@@ -136,7 +137,12 @@ result_t space_unmap(struct space *space, struct range range)
         unmap_commit(space, range, &plan);
     space_check(space);
     lock_release(&space->lock);
-    return result;
+    return reclaim_retry(result, &tries) ? unmap_or_again(space, range, tries) : result;
+}
+
+result_t space_unmap(struct space *space, struct range range)
+{
+    return unmap_or_again(space, range, reclaim_begin());
 }
 
 /* --- protect ----------------------------------------------------------------------------------------------- */
@@ -233,7 +239,8 @@ static inline void merge_range(struct space *space, struct range range,
     }
 }
 
-result_t space_protect(struct space *space, struct range range, unsigned prot)
+static result_t protect_or_again(struct space *space, struct range range, unsigned prot,
+                                 unsigned tries)
 {
     result_t result = space_validate_range(space, range);
     if (result != OK)
@@ -250,5 +257,10 @@ result_t space_protect(struct space *space, struct range range, unsigned prot)
     }
     space_check(space);
     lock_release(&space->lock);
-    return result;
+    return reclaim_retry(result, &tries) ? protect_or_again(space, range, prot, tries) : result;
+}
+
+result_t space_protect(struct space *space, struct range range, unsigned prot)
+{
+    return protect_or_again(space, range, prot, reclaim_begin());
 }

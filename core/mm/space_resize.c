@@ -2,6 +2,7 @@
 #include "core/mm/internal.h"
 #include "core/mm/object.h"
 #include "core/mm/part.h"
+#include "core/mm/reclaim.h"
 #include "core/mm/space_identity.h"
 
 /* May the region show `more_bytes` behind its end? Makes its object longer where it is the only one
@@ -36,7 +37,7 @@ static result_t grow(struct space *space, struct range range, uint64_t more_byte
     return result;
 }
 
-result_t space_resize(struct space *space, struct range range, uint64_t size_bytes)
+static result_t resize_once(struct space *space, struct range range, uint64_t size_bytes)
 {
     result_t result = space_validate_range(space, range);
     if (result != OK)
@@ -53,6 +54,16 @@ result_t space_resize(struct space *space, struct range range, uint64_t size_byt
     result = grow(space, range, size_bytes - range.size_bytes);
     space_check(space);
     lock_release(&space->lock);
+    return result;
+}
+
+result_t space_resize(struct space *space, struct range range, uint64_t size_bytes)
+{
+    result_t result;
+    unsigned tries = reclaim_begin();
+    do {
+        result = resize_once(space, range, size_bytes);
+    } while (reclaim_retry(result, &tries));
     return result;
 }
 
@@ -101,8 +112,8 @@ static void unlock_both(struct space *one, struct space *other) NO_LOCK_ANALYSIS
         lock_release(&other->lock);
 }
 
-result_t space_share(struct space *space, const struct map_args *args, struct space *from,
-                     struct range range, virt_t *base) NO_LOCK_ANALYSIS
+static result_t share_once(struct space *space, const struct map_args *args, struct space *from,
+                           struct range range, virt_t *base) NO_LOCK_ANALYSIS
 {
     struct map_args shared = *args;
     struct region *source;
@@ -119,5 +130,16 @@ result_t space_share(struct space *space, const struct map_args *args, struct sp
         result = share_locked(space, &shared, source, base);
     }
     unlock_both(space, from);
+    return result;
+}
+
+result_t space_share(struct space *space, const struct map_args *args, struct space *from,
+                     struct range range, virt_t *base)
+{
+    result_t result;
+    unsigned tries = reclaim_begin();
+    do {
+        result = share_once(space, args, from, range, base);
+    } while (reclaim_retry(result, &tries));
     return result;
 }

@@ -47,9 +47,9 @@ static uint32_t own(struct checker *checker, uint32_t cell)
 static void make(struct checker *checker, struct argument *argument, uint32_t cell, enum life life)
 {
     bool alive = checker->lives[cell] == LIFE_ALIVE || checker->lives[cell] == LIFE_OBJECT;
-    const char *what = argument->region_name.size > 0           ? "region"
+    const char *what = argument->region_name.size > 0        ? "region"
                        : checker->lives[cell] == LIFE_OBJECT ? "object"
-                                                                : "space";
+                                                             : "space";
     if (alive && checker->deferring == 0)
         script_error(checker->scenario, argument->at, "%s '%.*s' is alive already (EEXIST)", what,
                      TEXT_ARGS(script_shown(argument->text)));
@@ -312,8 +312,8 @@ static void check_touch(struct checker *checker, const struct command *command)
         script_error(checker->scenario, value->at, "'touch ... exec' takes no 'value='");
 }
 
-static void need_option(struct checker *checker, const struct command *command,
-                        enum argument_id id, const char *name)
+static void need_option(struct checker *checker, const struct command *command, enum argument_id id,
+                        const char *name)
 {
     if (command_argument(command, id) == NULL)
         script_error(checker->scenario, command->at, "'%s' needs the option '%s='",
@@ -395,13 +395,22 @@ static void check_making(struct checker *checker, struct command *command)
     }
 }
 
-/* What `lookup` sets is a variable that nobody declares. */
+/* A variable that nobody declares. */
 static void make_result(struct checker *checker, struct command *command)
 {
-    struct argument found = {.slot = checker_find_variable(checker, TEXT("found"))};
-    make_variable(checker, &found, checker->depth);
-    command->result_slot = found.slot;
-    command->result_owner = found.owner;
+    struct text name = text_of(command_result(command->spec->id));
+    struct argument result = {.slot = checker_find_variable(checker, name)};
+    make_variable(checker, &result, checker->depth);
+    command->result_slot = result.slot;
+    command->result_owner = result.owner;
+}
+
+static void check_squeeze(struct checker *checker, const struct command *command)
+{
+    bool off = command_argument(command, ARGUMENT_WHAT) != NULL;
+    if (off == (command_argument(command, ARGUMENT_SIZE) != NULL))
+        script_error(checker->scenario, command->at,
+                     "'squeeze' needs free=SIZE, or 'off' to give the frames back");
 }
 
 /* What is special about a command, once its arguments have been looked at. */
@@ -422,7 +431,9 @@ static void check_special(struct checker *checker, struct command *command)
         check_break(checker, command);
     else if (id == COMMAND_TOUCH)
         check_touch(checker, command);
-    else if (id == COMMAND_LOOKUP)
+    else if (id == COMMAND_SQUEEZE)
+        check_squeeze(checker, command);
+    if (command_result(id) != NULL)
         make_result(checker, command);
     check_bare_range(checker, command);
 }

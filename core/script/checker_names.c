@@ -108,8 +108,9 @@ static void collect_implied(struct checker *checker, enum command_id id)
 {
     struct script *script = checker->script;
     struct text regions = TEXT(EXEC_REGIONS);
-    if (id == COMMAND_LOOKUP)
-        add_name(checker, script->variable_names, &script->variable_count, TEXT("found"));
+    if (command_result(id) != NULL)
+        add_name(checker, script->variable_names, &script->variable_count,
+                 text_of(command_result(id)));
     while (id == COMMAND_EXEC && regions.size > 0)
         add_name(checker, script->region_names, &script->region_count, text_cut(&regions, ' '));
 }
@@ -160,8 +161,7 @@ static void refuse_thing(struct checker *checker, enum thing_kind kind,
         suggestion_offer(&suggestion, checker->script->thing_names[i]);
     char near[SUGGEST_TEXT_MAX];
     script_error(checker->scenario, argument->at, "unknown %s '%.*s'%s", kind_name(kind),
-                 TEXT_ARGS(script_shown(argument->thing_name)),
-                 suggestion_text(&suggestion, near));
+                 TEXT_ARGS(script_shown(argument->thing_name)), suggestion_text(&suggestion, near));
 }
 
 bool checker_use_thing(struct checker *checker, enum thing_kind kind,

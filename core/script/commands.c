@@ -16,7 +16,7 @@ static const struct argument_spec object_arguments[] = {
     {"KIND", ARGUMENT_WHAT, TYPE_WORD, NEED, OBJECT_KINDS, "file framebuffer", NULL},
     {"size", ARGUMENT_SIZE, TYPE_NUMBER, 0, NO_WORDS, NULL},
     {"commit", ARGUMENT_COMMIT, TYPE_CHOICE, 0, "off on", NULL, "on"},
-    {"purgeable", ARGUMENT_PURGEABLE, TYPE_CHOICE, 0, "off on", "on", "off"},
+    {"purgeable", ARGUMENT_PURGEABLE, TYPE_CHOICE, 0, "off on", NULL, "off"},
     {"align", ARGUMENT_ALIGN, TYPE_NUMBER, 0, NO_WORDS, "4K"},
     {"below", ARGUMENT_BELOW, TYPE_NUMBER, 0, NO_WORDS, "anywhere"},
     {"at", ARGUMENT_AT, TYPE_NUMBER, 0, "auto", NULL, NULL},
@@ -58,8 +58,8 @@ static const struct argument_spec move_arguments[] = {
 };
 static const struct argument_spec advise_arguments[] = {
     {"RANGE", ARGUMENT_THING, TYPE_RANGE, NEED, NO_WORDS, NULL},
-    {"ADVICE", ARGUMENT_WHAT, TYPE_CHOICE, NEED, "dontneed willneed volatile nonvolatile",
-     "volatile nonvolatile", NULL},
+    {"ADVICE", ARGUMENT_WHAT, TYPE_CHOICE, NEED, "dontneed willneed volatile nonvolatile", NULL,
+     NULL},
     {"offset", ARGUMENT_OFFSET, TYPE_NUMBER, 0, NO_WORDS, "0"},
     {"size", ARGUMENT_SIZE, TYPE_NUMBER, 0, "rest", NULL, "rest"},
 };
@@ -126,6 +126,13 @@ static const struct argument_spec inject_arguments[] = {
     {"WHAT", ARGUMENT_WHAT, TYPE_WORD, NEED, "alloc off", NULL, NULL},
     {"nth", ARGUMENT_NTH, TYPE_NUMBER, 0, NO_WORDS, NULL},
     {"every", ARGUMENT_EVERY, TYPE_NUMBER, 0, NO_WORDS, NULL},
+};
+static const struct argument_spec squeeze_arguments[] = {
+    {"off", ARGUMENT_WHAT, TYPE_WORD, POSITIONAL, "off", NULL, NULL},
+    {"free", ARGUMENT_SIZE, TYPE_NUMBER, 0, NO_WORDS, NULL},
+};
+static const struct argument_spec reclaim_arguments[] = {
+    {"pages", ARGUMENT_N, TYPE_NUMBER, REQUIRED, NO_WORDS, NULL},
 };
 static const struct argument_spec repeat_arguments[] = {
     {"COUNT", ARGUMENT_N, TYPE_NUMBER, NEED, NO_WORDS, NULL},
@@ -207,7 +214,7 @@ const struct command_spec command_table[] = {
     {"space", COMMAND_SPACE, 0, "space S ?aslr=off|on?", "makes a new, empty address space",
      ARGUMENTS(space_arguments)},
     {"object", COMMAND_OBJECT, 0,
-     "object O anon size=N ?commit=on|off? | contiguous size=N ?align=4K? ?below=N? | "
+     "object O anon size=N ?commit=on|off? ?purgeable=off|on? | contiguous size=N ?align=4K? ?below=N? | "
      "physical at=ADDRESS|auto size=N",
      "makes memory that regions can show", ARGUMENTS(object_arguments)},
     {"map", COMMAND_MAP, 0,
@@ -228,8 +235,10 @@ const struct command_spec command_table[] = {
      ARGUMENTS(resize_arguments)},
     {"move", COMMAND_MOVE, 0, "move S.R ?at=any|random|ADDRESS?",
      "moves to another address: pages, not bytes", ARGUMENTS(move_arguments)},
-    {"advise", COMMAND_ADVISE, 0, "advise RANGE dontneed|willneed ?offset=0? ?size=rest?",
-     "says what will and what will not be needed", ARGUMENTS(advise_arguments)},
+    {"advise", COMMAND_ADVISE, 0,
+     "advise RANGE dontneed|willneed|volatile|nonvolatile ?offset=0? ?size=rest?",
+     "says what will be needed and what may go; nonvolatile sets $purged",
+     ARGUMENTS(advise_arguments)},
     {"fork", COMMAND_FORK, 0, "fork S C", "makes C a copy-on-write copy of S",
      ARGUMENTS(fork_arguments)},
     {"exec", COMMAND_EXEC, 0, "exec S text=N data=N stack=N",
@@ -253,6 +262,10 @@ const struct command_spec command_table[] = {
     {"inject", COMMAND_INJECT, 0, "inject alloc nth=N|every=N | inject off",
      "makes the N-th allocation from here on fail; sets $inject.fired",
      ARGUMENTS(inject_arguments)},
+    {"squeeze", COMMAND_SQUEEZE, 0, "squeeze free=N | squeeze off",
+     "takes frames until N bytes are free; gives them back", ARGUMENTS(squeeze_arguments)},
+    {"reclaim", COMMAND_RECLAIM, 0, "reclaim pages=N",
+     "reclaims as an allocation would; sets $reclaimed", ARGUMENTS(reclaim_arguments)},
     {"check", COMMAND_CHECK, 0, "check", "audits the whole virtual memory now", NO_ARGUMENTS},
     {"repeat", COMMAND_REPEAT, BLOCK | SCOPE | LOOP, "repeat N ?warmup=W? {...}",
      "N rounds, after W whose samples are thrown away", ARGUMENTS(repeat_arguments)},
@@ -283,9 +296,7 @@ const struct command_spec command_table[] = {
      "V becomes 0, or the number of what stopped the block", ARGUMENTS(try_arguments)},
     NOT_YET("sync"),
     NOT_YET("switch"),
-    NOT_YET("squeeze"),
     NOT_YET("stray"),
-    NOT_YET("reclaim"),
     NOT_YET("soak"),
     NOT_YET("parallel"),
     NOT_YET("barrier"),
@@ -319,4 +330,13 @@ int words_index(const char *words, struct text word)
             return i;
     }
     return -1;
+}
+
+const char *command_result(enum command_id id)
+{
+    if (id == COMMAND_LOOKUP)
+        return "found";
+    if (id == COMMAND_ADVISE)
+        return "purged";
+    return id == COMMAND_RECLAIM ? "reclaimed" : NULL;
 }

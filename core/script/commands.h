@@ -31,6 +31,8 @@ enum command_id {
     COMMAND_LOOKUP,
     COMMAND_FRAMES,
     COMMAND_INJECT,
+    COMMAND_SQUEEZE,
+    COMMAND_RECLAIM,
     COMMAND_CHECK,
     COMMAND_REPEAT,
     COMMAND_FOREACH,
@@ -88,5 +90,8 @@ const struct command_spec *command_of(enum command_id id);
 
 /* Index of a word in a list that blanks separate, -1: not there. */
 int words_index(const char *words, struct text word);
+
+/* The variable that a command sets without being told its name, or NULL. */
+const char *command_result(enum command_id id);
 
 #endif

@@ -74,6 +74,13 @@ void compile_variable(struct compiler *compiler, struct op *op, const struct com
     compile_use_scope(compiler, variable->owner);
 }
 
+void compile_result(struct compiler *compiler, struct op *op, const struct command *command)
+{
+    op->slot = command->result_slot;
+    op->owner = command->result_owner;
+    compile_use_scope(compiler, op->owner);
+}
+
 /* --- commands without a block --------------------------------------------------------------------------------- */
 
 /* The slots that an argument names. */
@@ -116,9 +123,7 @@ static void compile_lookup(struct compiler *compiler, const struct command *comm
     compile_thing(compiler, op, command);
     op->operands = compile_operands(compiler, command, ids, LOOKUP_OPERANDS);
     op->sample = compile_sample(compiler, command);
-    op->slot = command->result_slot;
-    op->owner = command->result_owner;
-    compile_use_scope(compiler, op->owner);
+    compile_result(compiler, op, command);
     if (!compiler->out_of_memory)
         compile_set_default(op->operands, LOOKUP_N, 1000);
 }
@@ -141,6 +146,21 @@ static void compile_inject(struct compiler *compiler, const struct command *comm
     struct op *op = compile_emit(compiler, run_inject, command);
     op->slot = command_argument(command, ARGUMENT_WHAT)->slot;
     op->operands = compile_operands(compiler, command, ids, INJECT_OPERANDS);
+}
+
+static void compile_squeeze(struct compiler *compiler, const struct command *command)
+{
+    static const enum argument_id ids[] = {ARGUMENT_SIZE};
+    struct op *op = compile_emit(compiler, run_squeeze, command);
+    op->operands = compile_operands(compiler, command, ids, ARRAY_COUNT(ids));
+}
+
+static void compile_reclaim(struct compiler *compiler, const struct command *command)
+{
+    static const enum argument_id ids[] = {ARGUMENT_N};
+    struct op *op = compile_emit(compiler, run_reclaim, command);
+    op->operands = compile_operands(compiler, command, ids, ARRAY_COUNT(ids));
+    compile_result(compiler, op, command);
 }
 
 static void compile_check(struct compiler *compiler, const struct command *command)
@@ -184,11 +204,12 @@ static void compile_expect(struct compiler *compiler, const struct command *comm
 /* --- all of them ----------------------------------------------------------------------------------------------- */
 
 static const struct compile_row rows[] = {
-    {COMMAND_FLOOR, true, compile_floor},    {COMMAND_LOOKUP, true, compile_lookup},
-    {COMMAND_FRAMES, true, compile_frames},  {COMMAND_CHECK, true, compile_check},
-    {COMMAND_INJECT, false, compile_inject}, {COMMAND_SET, false, compile_set},
-    {COMMAND_RANDOM, false, compile_random}, {COMMAND_LOG, false, compile_log},
-    {COMMAND_MARK, false, compile_mark},     {COMMAND_EXPECT, false, compile_expect},
+    {COMMAND_FLOOR, true, compile_floor},     {COMMAND_LOOKUP, true, compile_lookup},
+    {COMMAND_FRAMES, true, compile_frames},   {COMMAND_CHECK, true, compile_check},
+    {COMMAND_INJECT, false, compile_inject},  {COMMAND_SET, false, compile_set},
+    {COMMAND_SQUEEZE, true, compile_squeeze}, {COMMAND_RECLAIM, true, compile_reclaim},
+    {COMMAND_RANDOM, false, compile_random},  {COMMAND_LOG, false, compile_log},
+    {COMMAND_MARK, false, compile_mark},      {COMMAND_EXPECT, false, compile_expect},
 };
 
 static const struct compile_row *find_row(enum command_id id)

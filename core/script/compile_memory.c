@@ -100,6 +100,7 @@ static void compile_advise(struct compiler *compiler, const struct command *comm
     compile_thing(compiler, op, command);
     op->operands = compile_operands(compiler, command, ids, ADVISE_OPERANDS);
     compile_prepare(compiler, op, run_advise_prepare);
+    compile_result(compiler, op, command);
 }
 
 static void compile_resize(struct compiler *compiler, const struct command *command)

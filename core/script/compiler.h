@@ -66,6 +66,8 @@ void compile_set_default(const struct operand *operands, size_t index, int64_t n
 /* NULL: the command has no metric, or out of memory. */
 struct sample_state *compile_sample(struct compiler *compiler, const struct command *command);
 void compile_variable(struct compiler *compiler, struct op *op, const struct command *command);
+/* The variable that the command sets without being told its name. */
+void compile_result(struct compiler *compiler, struct op *op, const struct command *command);
 /* What a command works on, and what it makes. */
 void compile_thing(struct compiler *compiler, struct op *op, const struct command *command);
 void compile_making(struct compiler *compiler, struct op *op, const struct command *command);

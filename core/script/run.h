@@ -49,6 +49,15 @@ static inline bool run_value(struct run *run, const struct operand *operand, str
     return operand->code == NULL || run_evaluate(run, operand->code, value);
 }
 
+/* Sets the variable that the operation sets without being told its name. */
+static inline void run_set_result(struct run *run, const struct op *op, uint64_t number)
+{
+    run->variables[op->slot] = (struct variable_slot){
+        .value = {.number = (int64_t)number},
+        .owner = op->owner,
+    };
+}
+
 /* --- stops (run_stop.c) ------------------------------------------------------------------------------------ */
 
 /* Leads on from an operation that has filled run->stop. */

@@ -61,12 +61,22 @@ bool run_advise_prepare(struct run *run, const struct op *op)
 
 const struct op *run_advise(struct run *run, const struct op *op)
 {
-    static const enum advice advices[] = {ADVICE_DONTNEED, ADVICE_WILLNEED};
+    enum { DONTNEED, WILLNEED, VOLATILE, NONVOLATILE };
     if (!run_prepare(run, op))
         return run_stop(run, op);
-    const struct run_range *range = &op->prepared->range;
-    result_t result = space_advise(range->space, range->range, advices[op->prepared->choice]);
-    return result == OK ? op + 1 : run_error(run, op, result);
+    struct space *space = op->prepared->range.space;
+    struct range range = op->prepared->range.range;
+    unsigned what = op->prepared->choice;
+    bool purged;
+    result_t result = what == DONTNEED ? space_advise(space, range, ADVICE_DONTNEED)
+                      : what == WILLNEED
+                          ? space_advise(space, range, ADVICE_WILLNEED)
+                          : space_set_volatile(space, range, what == VOLATILE, &purged);
+    if (result != OK)
+        return run_error(run, op, result);
+    if (what == NONVOLATILE)
+        run_set_result(run, op, purged);
+    return op + 1;
 }
 
 /* --- share ------------------------------------------------------------------------------------------------------- */

@@ -99,6 +99,30 @@ const struct op *run_inject(struct run *run, const struct op *op)
     return op + 1;
 }
 
+const struct op *run_squeeze(struct run *run, const struct op *op)
+{
+    int64_t free;
+    mm_squeeze_end();
+    if (!op->operands[0].given)
+        return op + 1;
+    if (!run_number(run, &op->operands[0], &free))
+        return run_stop(run, op);
+    if (free < 0 || mm_squeeze((uint64_t)free) != OK)
+        return run_error_detail(run, op, EINVAL, "there is less free memory already");
+    return op + 1;
+}
+
+const struct op *run_reclaim(struct run *run, const struct op *op)
+{
+    int64_t pages;
+    if (!run_number(run, &op->operands[0], &pages))
+        return run_stop(run, op);
+    if (pages <= 0)
+        return run_error_detail(run, op, EINVAL, "the number of pages is not positive");
+    run_set_result(run, op, mm_reclaim((uint64_t)pages));
+    return op + 1;
+}
+
 /* --- floor, lookup, frames ----------------------------------------------------------------------------------------- */
 
 static bool read_count(struct run *run, const struct operand *operand, uint64_t *count)
@@ -159,10 +183,7 @@ const struct op *run_lookup(struct run *run, const struct op *op)
         if (left % 1024 == 0 && run_is_late(run))
             return run_stop(run, op);
     }
-    run->variables[op->slot] = (struct variable_slot){
-        .value = {.number = found},
-        .owner = op->owner,
-    };
+    run_set_result(run, op, found);
     return op + 1;
 }
 

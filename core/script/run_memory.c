@@ -45,6 +45,7 @@ struct object_args {
     enum object_kind kind;
     uint64_t size_bytes;
     enum commit commit;
+    bool purgeable;
     uint64_t align_bytes;
     phys_t below; /* 0: anywhere */
     phys_t at;
@@ -68,10 +69,9 @@ static bool evaluate_object(struct run *run, const struct op *op, struct object_
     int64_t align = (int64_t)PAGE_SIZE;
     int64_t below = 0;
     bool commit;
-    bool purgeable;
     if (!run_number(run, &operands[OBJECT_SIZE], &size) ||
         !evaluate_switch(run, &operands[OBJECT_COMMIT], true, &commit) ||
-        !evaluate_switch(run, &operands[OBJECT_PURGEABLE], false, &purgeable) ||
+        !evaluate_switch(run, &operands[OBJECT_PURGEABLE], false, &args->purgeable) ||
         (operands[OBJECT_ALIGN].given && !run_number(run, &operands[OBJECT_ALIGN], &align)) ||
         (operands[OBJECT_BELOW].given && !run_number(run, &operands[OBJECT_BELOW], &below)) ||
         (operands[OBJECT_AT].given && !evaluate_physical_at(run, &operands[OBJECT_AT], &args->at)))
@@ -96,7 +96,7 @@ static result_t create_object(const struct object_args *args, struct thing_slot 
     result_t result = ENOTSUP;
     slot->object_phys = PHYS_NONE;
     if (args->kind == OBJECT_ANON) {
-        result = anonymous_create(page_count, args->commit, &slot->object);
+        result = anonymous_create_named(page_count, args->commit, args->purgeable, &slot->object);
     } else if (args->kind == OBJECT_CONTIGUOUS) {
         result = contiguous_create(page_count, args->align_bytes, args->below, &slot->object);
         if (result == OK)

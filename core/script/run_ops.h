@@ -46,6 +46,8 @@ const struct op *run_check(struct run *run, const struct op *op);
 /* slot: 0 `alloc`, 1 `off`. */
 enum inject_operand { INJECT_NTH, INJECT_EVERY, INJECT_OPERANDS };
 const struct op *run_inject(struct run *run, const struct op *op);
+const struct op *run_squeeze(struct run *run, const struct op *op);
+const struct op *run_reclaim(struct run *run, const struct op *op);
 enum frames_operand { FRAMES_COUNT, FRAMES_BELOW, FRAMES_N, FRAMES_OPERANDS };
 const struct op *run_frames(struct run *run, const struct op *op);
 

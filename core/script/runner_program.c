@@ -127,6 +127,7 @@ bool runner_clean_up(struct run *run)
 {
     struct stop stop = run->stop;
     mm_inject((struct mm_inject){.nth = 0});
+    mm_squeeze_end();
     bool in_order = run_drop_scopes(run, 0);
     for (uint32_t i = 0; i < run->program->script->thing_count && !in_order; i++) {
         if (run->things[i].space != NULL)

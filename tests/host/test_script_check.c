@@ -42,7 +42,8 @@ static void test_unknown_words_get_a_suggestion(void **state)
     expect_error("space a\n    map a.x sizee=4K", 2, 13,
                  "unknown option 'sizee' of 'map' (did you mean 'size'?)");
     expect_error("space a\nmap a.x size=4K if-taken=replac", 2, 26, "(did you mean 'replace'?)");
-    expect_error("space heap\ndrop haep", 2, 6, "unknown space or object 'haep' (did you mean 'heap'?)");
+    expect_error("space heap\ndrop haep", 2, 6,
+                 "unknown space or object 'haep' (did you mean 'heap'?)");
     expect_error("space a\nmap a.heap size=4K\ndrop a.haep", 3, 6,
                  "unknown region 'a.haep' (did you mean 'heap'?)");
     expect_error("set pages 3\nset x $page_ + $pagse", 2, 7,
@@ -88,20 +89,11 @@ static void test_what_comes_later(void **state)
 {
     (void)state;
     static const char *const commands[] = {
-        "sync a.x",
-        "switch o text",
-        "squeeze off",
-        "stray a",
-        "reclaim pages=1",
-        "soak ops=1",
-        "parallel 2 {}",
-        "barrier",
+        "sync a.x", "switch o text", "stray a", "soak ops=1", "parallel 2 {}", "barrier",
     };
     for (size_t i = 0; i < ARRAY_COUNT(commands); i++)
         expect_error(commands[i], 1, 1, "is not yet supported");
-    static const char *const options[] = {
-        "page=2M", "cache=wc", "cache=uc", "page=4K"
-    };
+    static const char *const options[] = {"page=2M", "cache=wc", "cache=uc", "page=4K"};
     for (size_t i = 0; i < ARRAY_COUNT(options); i++) {
         char body[128];
         snprintf(body, sizeof(body), "space a\nmap a.x size=4K %s", options[i]);
@@ -111,8 +103,6 @@ static void test_what_comes_later(void **state)
     }
     expect_error("object o file size=4K", 1, 10, "KIND 'file' is not yet supported");
     expect_error("object o framebuffer", 1, 10, "KIND 'framebuffer' is not yet supported");
-    expect_error("object o anon size=4K purgeable=on", 1, 33, "purgeable 'on' is not yet");
-    expect_error("space a\nmap a.x size=4K\nadvise a.x volatile", 3, 12, "not yet supported");
     expect_valid("space a aslr=off\nmap a.x size=4K share=private stack=off cache=wb");
 }
 
@@ -201,7 +191,8 @@ static void test_what_is_certainly_dead_or_alive(void **state)
     expect_error("space a\nspace a", 2, 7, "space 'a' is alive already (EEXIST)");
     expect_error("space a\nmap a.x size=4K\nmap a.x size=4K", 3, 5, "alive already (EEXIST)");
     expect_error("space a\nfork a a", 2, 8, "alive already (EEXIST)");
-    expect_error("space a\ndrop a\ndrop a", 3, 6, "no space or object 'a' (ENOENT): it is not alive here");
+    expect_error("space a\ndrop a\ndrop a", 3, 6,
+                 "no space or object 'a' (ENOENT): it is not alive here");
     expect_error("space a\nmap a.x size=4K\ndrop a.x\ntouch a.x read", 4, 7, "no region 'a.x'");
     expect_error("space a\nmap a.x size=4K\ndrop a\nspace a\ntouch a.x read", 5, 7,
                  "no region 'a.x' (ENOENT)");
@@ -234,6 +225,18 @@ static void test_names_that_nothing_makes(void **state)
     (void)state;
     expect_error("try v { drop a }", 1, 14, "unknown space or object 'a'");
     expect_error("space a\ntry v { touch a.x read }", 2, 15, "unknown region 'a.x'");
+}
+
+static void test_pressure(void **state)
+{
+    (void)state;
+    expect_valid("object o anon size=4K purgeable=on\nspace a\nmap a.x object=o\n"
+                 "advise a.x volatile\nadvise a.x nonvolatile\nexpect $purged == 0");
+    expect_valid("squeeze free=1M\nsqueeze off\nreclaim pages=4\nexpect $reclaimed == 0");
+    expect_error("squeeze", 1, 1, "needs free=SIZE");
+    expect_error("squeeze off free=1M", 1, 1, "needs free=SIZE");
+    expect_error("reclaim", 1, 1, "needs the option 'pages='");
+    expect_error("expect $reclaimed == 0", 1, 8, "unknown variable '$reclaimed'");
 }
 
 static void test_digest_stands_outside_of_time(void **state)
@@ -493,6 +496,7 @@ int main(void)
         cmocka_unit_test(test_what_is_certainly_dead_or_alive),
         cmocka_unit_test(test_what_is_uncertain_is_left_to_run_time),
         cmocka_unit_test(test_names_that_nothing_makes),
+        cmocka_unit_test(test_pressure),
         cmocka_unit_test(test_digest_stands_outside_of_time),
         cmocka_unit_test(test_metrics_have_one_unit),
         cmocka_unit_test(test_head),

@@ -1,0 +1,257 @@
+/* Memory running out: volatile objects, squeezing, and operations that start again. */
+#include "mm_testing.h"
+
+#include "core/mm/anonymous.h"
+#include "core/mm/reclaim.h"
+
+#define BASE GIB
+#define PAGES 1100 /* three leaves, the last in part */
+
+static int start(void **state)
+{
+    (void)state;
+    start_mm(&(struct sim_config){.memory_bytes = 128 * MIB});
+    return 0;
+}
+
+static struct object *purgeable(uint64_t pages, enum commit commit)
+{
+    struct object *object;
+    assert_int_equal(anonymous_create_named(pages, commit, true, &object), OK);
+    object_name(object);
+    return object;
+}
+
+static void show(struct space *space, struct object *object, uint64_t base)
+{
+    struct map_args args = map_at(base, object->page_count, PROT_READ | PROT_WRITE);
+    args.object = object;
+    map(space, args);
+}
+
+/* Returns whether content has gone. */
+static bool set_volatile(struct space *space, bool to_volatile)
+{
+    bool purged;
+    assert_int_equal(space_set_volatile(space, pages_at(BASE, PAGES), to_volatile, &purged), OK);
+    return purged;
+}
+
+static void squeeze_to(uint64_t pages)
+{
+    assert_int_equal(mm_squeeze(pages * PAGE_SIZE), OK);
+    assert_int_equal(mm_free_bytes(), pages * PAGE_SIZE);
+}
+
+static void test_volatile_content_stays_until_it_must_go(void **state)
+{
+    (void)state;
+    uint64_t free_bytes = mm_free_bytes();
+    struct object *object = purgeable(PAGES, COMMIT_ON);
+    struct space *space = new_space();
+    show(space, object, BASE);
+    assert_int_equal(space_fill(space, pages_at(BASE, PAGES / 2), 7, 0), OK);
+    uint64_t promised = mm_committed_pages();
+    set_volatile(space, true);
+    assert_int_equal(mm_committed_pages(), promised - (PAGES - PAGES / 2));
+    assert_audit();
+    assert_false(set_volatile(space, false));
+    assert_int_equal(mm_committed_pages(), promised);
+    struct mismatch mismatch;
+    assert_int_equal(space_verify(space, pages_at(BASE, PAGES / 2), 7, 0, &mismatch), OK);
+    assert_int_equal(reclaim_pages(1), 0); /* it is not listed any more */
+
+    set_volatile(space, true);
+    uint64_t purged = counter_read(COUNTER_RECLAIM_PURGED);
+    assert_int_equal(reclaim_pages(1), PAGES / 2); /* as a whole */
+    assert_int_equal(counter_read(COUNTER_RECLAIM_PURGED) - purged, PAGES / 2);
+    assert_int_equal(space_resident_pages(space), 0);
+    assert_audit();
+    assert_int_equal(read_value(space, BASE), 0);
+    assert_int_equal(reclaim_pages(1), 0);
+    write_value(space, BASE + PAGE_SIZE, 5);
+    assert_true(set_volatile(space, false));
+    assert_int_equal(read_value(space, BASE + PAGE_SIZE), 5);
+    assert_int_equal(mm_committed_pages(), promised + PAGES / 2 - 1);
+    assert_false(set_volatile(space, false)); /* said once */
+    space_destroy(space);
+    object_unname(object);
+    assert_audit();
+    assert_int_equal(mm_free_bytes(), free_bytes);
+}
+
+static void test_all_that_show_it_lose_it(void **state)
+{
+    (void)state;
+    struct object *object = purgeable(PAGES, COMMIT_OFF);
+    struct space *first = new_space();
+    struct space *second = new_space();
+    show(first, object, BASE);
+    show(second, object, 5 * GIB + 7 * PAGE_SIZE);
+    space_load(second);
+    for (uint64_t i = 0; i < PAGES; i++) {
+        write_value(first, BASE + i * PAGE_SIZE, i + 1);
+        assert_int_equal(read_value(second, 5 * GIB + (7 + i) * PAGE_SIZE), i + 1);
+    }
+    set_volatile(first, true);
+    assert_int_equal(reclaim_pages(PAGES), PAGES);
+    for (uint64_t i = 0; i < PAGES; i++) {
+        assert_int_equal(read_value(second, 5 * GIB + (7 + i) * PAGE_SIZE), 0);
+        assert_int_equal(read_value(first, BASE + i * PAGE_SIZE), 0);
+    }
+    space_destroy(first);
+    assert_audit();
+    space_destroy(second); /* volatile to the end */
+    object_unname(object);
+    assert_audit();
+}
+
+static void test_forks_of_volatile_memory(void **state)
+{
+    (void)state;
+    struct object *object = purgeable(PAGES, COMMIT_ON);
+    struct space *parent = new_space();
+    show(parent, object, BASE);
+    assert_int_equal(space_fill(parent, pages_at(BASE, PAGES), 3, 0), OK);
+    struct space *early = forked(parent); /* of memory that is not volatile yet */
+    set_volatile(parent, true);
+    struct space *late = forked(parent);
+    assert_int_equal(read_value(late, BASE), 0);
+    write_value(late, BASE, 9);
+    assert_audit();
+    /* What `early` shares is not freed, but nobody needs copies of it any more. */
+    uint64_t free_before = mm_free_bytes();
+    assert_int_equal(reclaim_pages(PAGES + 1), PAGES + 1);
+    assert_true(mm_free_bytes() >= free_before + PAGES * PAGE_SIZE);
+    struct mismatch mismatch;
+    assert_int_equal(space_verify(early, pages_at(BASE, PAGES), 3, 0, &mismatch), OK);
+    assert_true(set_volatile(late, false));
+    assert_true(set_volatile(parent, false));
+    assert_audit();
+    space_destroy(parent);
+    space_destroy(late);
+    space_destroy(early);
+    object_unname(object);
+    assert_audit();
+}
+
+static void test_what_cannot_be_volatile(void **state)
+{
+    (void)state;
+    bool purged;
+    struct object *object = purgeable(8, COMMIT_OFF);
+    struct space *space = new_space();
+    map(space, map_at(BASE, 8, PROT_READ));
+    show(space, object, BASE + 8 * PAGE_SIZE);
+    assert_int_equal(space_set_volatile(space, pages_at(BASE, 8), true, &purged), ENOTSUP);
+    assert_int_equal(space_set_volatile(space, pages_at(BASE, 16), true, &purged), EINVAL);
+    assert_int_equal(space_set_volatile(space, pages_at(BASE, 17), true, &purged), ENOENT);
+    space_destroy(space);
+    object_unname(object);
+}
+
+static void test_a_squeezed_machine(void **state)
+{
+    (void)state;
+    uint64_t free_bytes = mm_free_bytes();
+    uint64_t taken = counter_read(COUNTER_PAGE_ALLOC);
+    squeeze_to(100);
+    assert_int_equal(mm_squeeze(101 * PAGE_SIZE), EINVAL);
+    assert_int_equal(counter_read(COUNTER_PAGE_ALLOC), taken);
+    assert_audit();
+    struct object *object;
+    assert_int_equal(anonymous_create(101, COMMIT_ON, &object), ENOMEM);
+    assert_int_equal(anonymous_create(90, COMMIT_ON, &object), OK);
+    object_put(object);
+    mm_squeeze_end();
+    assert_int_equal(mm_free_bytes(), free_bytes);
+    assert_audit();
+}
+
+/* Every operation that runs out of frames purges what may go and starts again. */
+static void test_operations_start_again(void **state)
+{
+    (void)state;
+    struct object *object = purgeable(PAGES, COMMIT_OFF);
+    struct space *space = new_space();
+    show(space, object, BASE);
+    struct map_args large = map_at(2 * GIB, 600, PROT_READ | PROT_WRITE);
+    for (unsigned what = 0; what < 4; what++) {
+        assert_int_equal(space_fill(space, pages_at(BASE, PAGES), 1, 0), OK);
+        set_volatile(space, true);
+        struct space *other = new_space();
+        large.commit = what == 0;
+        if (what == 2)
+            map(other, large);
+        uint64_t purged = counter_read(COUNTER_RECLAIM_PURGED);
+        squeeze_to(64);
+        if (what == 0) {
+            map(other, large);
+        } else if (what == 1) {
+            large.populate = true;
+            map(other, large);
+            large.populate = false;
+        } else if (what == 2) {
+            for (uint64_t i = 0; i < 600; i++)
+                write_value(other, 2 * GIB + i * PAGE_SIZE, i);
+        } else {
+            struct image image = {.text.size_bytes = 200 * PAGE_SIZE,
+                                  .data.size_bytes = 200 * PAGE_SIZE,
+                                  .stack.size_bytes = 200 * PAGE_SIZE};
+            assert_int_equal(space_exec(other, &image), OK);
+        }
+        assert_int_equal(counter_read(COUNTER_RECLAIM_PURGED) - purged, PAGES);
+        assert_true(set_volatile(space, false));
+        assert_audit();
+        space_destroy(other);
+        mm_squeeze_end();
+    }
+    space_destroy(space);
+    object_unname(object);
+    assert_audit();
+}
+
+/* What `inject` made fail is final; and nothing is purged for an address that is taken. */
+static void test_nothing_is_purged_in_vain(void **state)
+{
+    (void)state;
+    struct object *object = purgeable(PAGES, COMMIT_OFF);
+    struct space *space = new_space();
+    show(space, object, BASE);
+    write_value(space, BASE, 1);
+    set_volatile(space, true);
+    struct map_args args = map_at(2 * GIB, 16, PROT_READ | PROT_WRITE);
+    virt_t base;
+    mm_inject((struct mm_inject){.nth = 1});
+    assert_int_equal(space_map(space, &args, &base), ENOMEM);
+    mm_inject((struct mm_inject){.nth = 0});
+    args.at = MAP_AT_ANY;
+    args.size_bytes = space_user_high() - SPACE_USER_LOW;
+    args.unbacked = true;
+    assert_int_equal(space_map(space, &args, &base), ENOMEM);
+    assert_int_equal(read_value(space, BASE), 1);
+    uint64_t failed = counter_read(COUNTER_RECLAIM_FAILED);
+    assert_false(set_volatile(space, false));
+    squeeze_to(64);
+    args = map_at(2 * GIB, 4096, PROT_READ | PROT_WRITE);
+    assert_int_equal(space_map(space, &args, &base), ENOMEM);
+    assert_int_equal(counter_read(COUNTER_RECLAIM_FAILED), failed + 1);
+    mm_squeeze_end();
+    space_destroy(space);
+    object_unname(object);
+    assert_audit();
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_volatile_content_stays_until_it_must_go),
+        cmocka_unit_test(test_all_that_show_it_lose_it),
+        cmocka_unit_test(test_forks_of_volatile_memory),
+        cmocka_unit_test(test_what_cannot_be_volatile),
+        cmocka_unit_test(test_a_squeezed_machine),
+        cmocka_unit_test(test_operations_start_again),
+        cmocka_unit_test(test_nothing_is_purged_in_vain),
+    };
+    return cmocka_run_group_tests_name("reclaim", tests, start, NULL);
+}
