@@ -93,7 +93,7 @@ def test_meta_keys() -> None:
 def test_commands() -> None:
     """What the language's table has, and nothing else, stands in its document."""
     text = (ROOT / "docs" / "scenario-language.md").read_text()
-    later = text.partition("\n## What comes later")[2]
+    later = " ".join(text.partition("\n## What comes later")[2].split())
     for row in output_of(built(CHECKER), "--reference").splitlines():
         usage, _, help_text = row.partition("\t")
         command = re.match(r"expect (fault|error)|\w+", usage)

@@ -123,7 +123,8 @@ class Session:
             for key, _ in self._selector.select(TICK_SECONDS):
                 data = os.read(key.fd, CHUNK_BYTES)
                 if not data:
-                    self._selector.unregister(key.fileobj)
+                    with contextlib.suppress(KeyError):  # keys may have been stopped meanwhile
+                        self._selector.unregister(key.fileobj)
                     outputs -= key.fileobj is not sys.stdin
                 key.data(data)
             self._tick()
