@@ -13,7 +13,7 @@ say       = $(if $(V),,@printf '%-5s %s\n' $(1) $@;)
 # --- what to install (Debian's names) ---------------------------------------------------------------
 DEPS := binutils clang clang-format dosfstools gcc gdb gdisk git gnu-efi libc6-dev libclang-rt-dev \
         libcmocka-dev make mtools nasm ovmf python3 python3-pexpect python3-pytest python3-serial \
-        qemu-system-x86 u-boot-qemu universal-ctags zlib1g-dev
+        qemu-system-x86 u-boot-qemu universal-ctags xfonts-terminus zlib1g-dev
 
 # --- sources: a new file needs no line here ---------------------------------------------------------
 sources = $(sort $(wildcard $(addsuffix /*.$(1),$(2))))
@@ -25,7 +25,7 @@ CORE_ASM  := $(call sources,asm,x86_64)
 # them, and the ground floor that it stands on.
 SCRIPT_BACK := $(wildcard core/script/compile*.c core/script/run*.c)
 SHARED_C  := $(filter-out $(SCRIPT_BACK),$(call sources,c,core/script)) \
-             $(addprefix core/,arena.c crc32.c fmt.c result.c text.c version.c)
+             $(addprefix core/,arena.c crc32.c fmt.c record.c result.c text.c version.c)
 EFI_C     := $(call sources,c,efi)
 EFI_ASM   := $(call sources,asm,efi)
 SCENARIOS := $(call sources,scn,scenarios)
@@ -38,11 +38,14 @@ HOST_C    := $(filter-out core/main.c,$(call sources,c,$(ROOMS))) $(EFI_PURE_C) 
 TESTS     := $(patsubst tests/host/%.c,%,$(sort $(wildcard tests/host/test_*.c)))
 FUZZERS   := $(patsubst tests/fuzz/%.c,%,$(call sources,c,tests/fuzz))
 
+# The core's font: any of X11's with 8x16 dots.
+FONT ?= /usr/share/fonts/X11/misc/ter-u16n_iso-8859-1.pcf.gz
+
 # --- flags --------------------------------------------------------------------------------------------
 CC       := $(COMPILER)
 WARN     := -Wall -Wextra -Wshadow -Wconversion -Wmissing-prototypes -Wswitch-enum -Wvla -Werror
 # Nothing of where and when a file was built may get into it.
-COMMON   := -std=gnu2x -I. -g -ffile-prefix-map=$(CURDIR)=. -MMD -MP $(WARN)
+COMMON   := -std=gnu2x -I. -I$(BUILD) -g -ffile-prefix-map=$(CURDIR)=. -MMD -MP $(WARN)
 CORE_FLAGS := $(COMMON) -O2 -Wframe-larger-than=4096 -Ix86_64 -ffreestanding -mno-red-zone -mgeneral-regs-only -mcmodel=kernel \
               -fno-pic -fno-pie -fno-stack-protector -fno-asynchronous-unwind-tables \
               -fno-omit-frame-pointer
@@ -121,6 +124,13 @@ $(BUILD)/core/%.c.o: %.c $(BUILD)/flags
 $(BUILD)/core/%.asm.o: %.asm $(BUILD)/flags
 	@mkdir -p $(@D)
 	$(call say,NASM)nasm --reproducible -f elf64 -g -F dwarf -Ix86_64/ -Werror -MD $(@:.o=.d) -MP -o $@ $<
+
+$(BUILD)/font.inc: $(FONT) tools/make-font
+	$(call say,FONT)tools/make-font $(FONT) > $@
+$(addsuffix /core/font.c.o,$(BUILD)/core $(BUILD)/host $(BUILD)/fuzz): $(BUILD)/font.inc
+
+$(FONT):
+	@echo "$(FONT) is missing: install the package 'xfonts-terminus' (make deps)" >&2; exit 1
 
 # Symbols stay, for backtraces; debug information stays behind, for gdb.
 $(BUILD)/core.embedded.elf: $(BUILD)/core.elf

@@ -9,7 +9,7 @@
 #include "core/types.h"
 
 #define BOOT_INFO_MAGIC 0x62614c6567615021ull /* "!PageLab" in memory order */
-#define BOOT_INFO_VERSION 1
+#define BOOT_INFO_VERSION 2
 
 /* The start of the direct map of physical memory; the same with 4 and 5 levels of page tables. */
 #define BOOT_DIRECT_MAP_BASE 0xffff800000000000ull
@@ -65,6 +65,10 @@ struct boot_framebuffer {
     uint32_t pixels_per_line;
     uint32_t format; /* enum boot_pixel_format; PIXEL_NONE: no screen */
     uint32_t red_mask, green_mask, blue_mask, reserved_mask;
+    /* Nothing else is mapped where the direct map would have it: the boot page tables have it there, and
+     * the core may do the same. */
+    uint32_t is_mapped;
+    uint32_t reserved;
 };
 
 struct boot_info {
@@ -82,6 +86,10 @@ struct boot_info {
     struct boot_blob fatal;
     /* What the loader has to say for the log: ignored load options, unreadable files; lines end in LF. */
     struct boot_blob notes;
+
+    /* Room for the run's text, formatted (core/record.h); empty when the run's end would lose it. Part of
+     * MEMORY_BOOT_DATA. */
+    struct boot_blob record;
 
     struct boot_blob core_image;   /* physical range of the core, bss included */
     struct boot_blob symbol_table; /* Elf64_Sym array of core.elf */

@@ -6,9 +6,11 @@
  * Invariants: the first byte of all is a line end, since firmware leaves a line open. */
 #include "core/log.h"
 
+#include "core/display.h"
 #include "core/fmt.h"
 #include "core/lock.h"
 #include "core/machine.h"
+#include "core/record.h"
 #include "core/text.h"
 
 #define LINE_MAX 1000
@@ -36,22 +38,41 @@ static bool needs_lock(void)
            __atomic_load_n(&console.owner, __ATOMIC_RELAXED) != machine_cpu()->index + 1;
 }
 
+/* To every sink that takes the whole stream. */
+static void write(const char *text, size_t size_bytes)
+{
+    machine_console_write(text, size_bytes);
+    record_append(text, size_bytes);
+}
+
 static void write_line(const char *text, size_t size_bytes)
 {
     if (!console.started) {
         console.started = true;
-        machine_console_write("\r\n", 2);
+        write("\r\n", 2);
     }
-    machine_console_write(text, size_bytes);
+    write(text, size_bytes);
+}
+
+/* Who sees a line on the screen; lines of the contract have a picture of their own there. */
+enum line_kind { LINE_CONTRACT, LINE_INFO, LINE_ERROR };
+
+static void show_line(enum line_kind kind, struct text line)
+{
+    if (kind == LINE_INFO)
+        display_log_line(INK_DIM, line);
+    else if (kind == LINE_ERROR)
+        display_log_line(INK_BAD, line);
 }
 
 /* `text` ends in CR LF. */
-static void emit(const char *text, size_t size_bytes) NO_LOCK_ANALYSIS
+static void emit(enum line_kind kind, const char *text, size_t size_bytes) NO_LOCK_ANALYSIS
 {
     bool locked = needs_lock();
     if (locked)
         lock_acquire(&console.lock);
     write_line(text, size_bytes);
+    show_line(kind, (struct text){text, size_bytes - 2});
     if (locked)
         lock_release(&console.lock);
 }
@@ -76,12 +97,12 @@ static size_t finish(char *line, size_t length)
     return length;
 }
 
-static void log_v(const char *format, va_list arguments)
+static void log_v(enum line_kind kind, const char *format, va_list arguments)
 {
     char line[STAMP_MAX + LINE_MAX + 3];
     size_t length = stamp(line);
     length += printed(fmt_vprint(line + length, LINE_MAX + 1, format, arguments), LINE_MAX + 1);
-    emit(line, finish(line, length));
+    emit(kind, line, finish(line, length));
 }
 
 void log_debug(const char *format, ...)
@@ -90,7 +111,7 @@ void log_debug(const char *format, ...)
         return;
     va_list arguments;
     va_start(arguments, format);
-    log_v(format, arguments);
+    log_v(LINE_INFO, format, arguments);
     va_end(arguments);
 }
 
@@ -100,7 +121,17 @@ void log_info(const char *format, ...)
         return;
     va_list arguments;
     va_start(arguments, format);
-    log_v(format, arguments);
+    log_v(LINE_INFO, format, arguments);
+    va_end(arguments);
+}
+
+void log_progress(const char *format, ...)
+{
+    if (console.level > LOG_INFO)
+        return;
+    va_list arguments;
+    va_start(arguments, format);
+    log_v(LINE_CONTRACT, format, arguments);
     va_end(arguments);
 }
 
@@ -108,7 +139,7 @@ void log_error(const char *format, ...)
 {
     va_list arguments;
     va_start(arguments, format);
-    log_v(format, arguments);
+    log_v(LINE_ERROR, format, arguments);
     va_end(arguments);
 }
 
@@ -116,7 +147,7 @@ void log_line_v(const char *format, va_list arguments)
 {
     char line[LINE_MAX + 3];
     size_t length = printed(fmt_vprint(line, LINE_MAX + 1, format, arguments), LINE_MAX + 1);
-    emit(line, finish(line, length));
+    emit(LINE_CONTRACT, line, finish(line, length));
 }
 
 void log_line(const char *format, ...)
@@ -133,7 +164,7 @@ void log_bytes(const char *text, size_t size_bytes) NO_LOCK_ANALYSIS
     if (locked)
         lock_acquire(&console.lock);
     write_line(text, size_bytes);
-    machine_console_write("\r\n", 2);
+    write("\r\n", 2);
     if (locked)
         lock_release(&console.lock);
 }
@@ -141,15 +172,17 @@ void log_bytes(const char *text, size_t size_bytes) NO_LOCK_ANALYSIS
 void log_panic_line(const char *format, ...)
 {
     if (!__atomic_exchange_n(&console.panicking, true, __ATOMIC_ACQ_REL) && console.lock.held != 0)
-        machine_console_write("\r\n", 2); /* the line that was interrupted */
+        write("\r\n", 2); /* the line that was interrupted */
 
     char line[STAMP_MAX + LINE_MAX + 3];
-    size_t length = stamp(line);
+    size_t stamped = stamp(line);
+    size_t length = stamped;
     va_list arguments;
     va_start(arguments, format);
     length += printed(fmt_vprint(line + length, LINE_MAX + 1, format, arguments), LINE_MAX + 1);
     va_end(arguments);
     write_line(line, finish(line, length));
+    display_panic_line((struct text){line + stamped, length - stamped});
 }
 
 void log_block_begin(void) NO_LOCK_ANALYSIS

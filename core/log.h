@@ -1,4 +1,5 @@
-/* The console: one stream of text lines to every sink (serial port, kept memory, later the screen).
+/* The console: one stream of text lines to every sink (serial port, kept memory; the screen shows
+ * those for people).
  *
  * Concepts: whole lines go out at once, so that lines of several CPUs and CSV blocks do not mix. Lines
  * end in CR LF on the wire; callers write none of both. */
@@ -17,6 +18,9 @@ void log_set_level(enum log_level level);
 void log_debug(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void log_info(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void log_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* The same as log_info(), but not for the screen, which shows how far the run is in its own way. */
+void log_progress(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /* A line of the contract (KTAP, CSV, `@pagelab`): verbatim. */
 void log_line(const char *format, ...) __attribute__((format(printf, 1, 2)));

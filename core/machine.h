@@ -214,6 +214,8 @@ struct block_device *machine_disk(void);
 
 /* Bytes to the console's devices. Bounded wait; a dead port is given up. Takes no lock. */
 void machine_console_write(const char *bytes, size_t size_bytes);
+/* Has a key been pressed since the last call: on the console's device or on a keyboard? */
+bool machine_key_pressed(void);
 /* Registers that tell where this CPU is, and a symbolised backtrace, through log_panic_line(). */
 void machine_describe_cpu(void);
 void machine_backtrace(void);

@@ -1,12 +1,14 @@
 /* The table of contents: how a run of PageLab goes from the core's first C function to its end. */
+#include "core/main.h"
 #include "core/boot_info.h"
 #include "core/check.h"
+#include "core/display.h"
 #include "core/fmt.h"
 #include "core/log.h"
 #include "core/machine.h"
-#include "core/main.h"
 #include "core/mm/mm.h"
 #include "core/panic.h"
+#include "core/record.h"
 #include "core/report/report.h"
 #include "core/script/boot_params.h"
 #include "core/script/runner.h"
@@ -63,13 +65,48 @@ static void log_lines(struct text text, bool as_error)
     }
 }
 
+[[gnu::noreturn]] static void end(enum run_status status)
+{
+    display_wait();
+    machine_end(how_to_exit(), status);
+}
+
 /* A run that cannot start still has a plan, a last line and a status. */
 [[gnu::noreturn]] static void refuse(struct text complaint)
 {
     report_run_begin(0);
     log_lines(complaint, true);
     report_bad_input();
-    machine_end(how_to_exit(), report_run_end());
+    end(report_run_end());
+}
+
+/* What the screen says at the end, and for how long, if whoever looks at it would miss it else. */
+static void plan_ending(bool has_port)
+{
+    static const char *const nexts[] = {"switch the power off", "reset the machine", NULL, NULL};
+    const char *results =
+        "Nothing but this screen has seen the results: on-exit=reboot keeps them.";
+    if (record_is_open())
+        results = "Results: in memory; the next start writes them to \\pagelab\\results\\RUN.log.";
+    else if (has_port)
+        results = "Results: on the serial port.";
+    display_set_ending(&(struct display_ending){
+        .results = results,
+        .what = nexts[params.on_exit],
+        .seconds = params.timeout_seconds,
+    });
+}
+
+/* The serial port, or none; the run's text in memory, if its end keeps that; and the screen, or none. */
+static void open_consoles(const struct boot_info *boot)
+{
+    if (boot->record.size_bytes != 0)
+        record_open(machine_phys_to_virt(phys(boot->record.start)));
+    bool has_port = machine_console_init(params.serial, boot);
+    plan_ending(has_port);
+    const struct boot_framebuffer *framebuffer = &boot->framebuffer;
+    if (!params.screen_off && framebuffer->is_mapped != 0)
+        (void)display_open(framebuffer, machine_phys_to_virt(phys(framebuffer->start)));
 }
 
 /* What the machine cannot do ends the run later, when there is somebody to tell it. */
@@ -95,6 +132,8 @@ static void start_machine(const struct boot_info *boot)
     log_info("%u of %u CPUs up, %lu MiB of memory, %lu MiB for scenarios", machine_cpu_count(),
              machine_cpu_present(), (unsigned long)(mm_memory_bytes() / MIB),
              (unsigned long)(mm_usable_bytes() / MIB));
+    display_facts("%u CPU%s  %lu MiB", machine_cpu_count(), machine_cpu_count() == 1 ? "" : "s",
+                  (unsigned long)(mm_memory_bytes() / MIB));
 }
 
 /* For the test of what a panic prints: its name must stand in the backtrace. */
@@ -114,10 +153,10 @@ static enum run_status run_scenarios(const struct boot_info *boot)
 
 [[gnu::noreturn]] void core_main(const struct boot_info *boot)
 {
-    report_init();                             /* whatever happens, the last line will be printed */
-    machine_init_early(boot);                  /* descriptor tables: from here on a panic can speak */
-    parse_parameters(boot);                    /* the same words, by the same code as in the loader */
-    machine_console_init(params.serial, boot); /* serial port, or none */
+    report_init();            /* whatever happens, the last line will be printed */
+    machine_init_early(boot); /* descriptor tables: from here on a panic can speak */
+    parse_parameters(boot);   /* the same words, by the same code as in the loader */
+    open_consoles(boot);      /* serial port, screen, kept text: what there is */
     log_lines(blob_text(boot->notes), false);
     start_machine(boot); /* frames, own page tables, clock, all CPUs, harness window */
     if (boot->fatal.size_bytes != 0)
@@ -126,5 +165,5 @@ static enum run_status run_scenarios(const struct boot_info *boot)
         refuse(text_of(params_error.text));
     if (params.selftest_panic)
         selftest_panic();
-    machine_end(how_to_exit(), run_scenarios(boot));
+    end(run_scenarios(boot));
 }

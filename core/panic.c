@@ -5,6 +5,7 @@
 #include "core/panic.h"
 
 #include "core/check.h"
+#include "core/display.h"
 #include "core/fmt.h"
 #include "core/lock.h"
 #include "core/log.h"
@@ -62,6 +63,7 @@ static void describe_locks(void)
     describe_locks();
     if (panic_finish_report != NULL)
         panic_finish_report();
+    display_wait();
     machine_end((enum machine_exit)panic_exit, STATUS_PANIC);
 }
 

@@ -57,6 +57,7 @@ static const struct feature_place places[FEATURE_COUNT] = {
     [FEATURE_MSR] = {"msr", 1, REGISTER_EDX, 5},
     [FEATURE_APIC] = {"apic", 1, REGISTER_EDX, 9},
     [FEATURE_PGE] = {"pge", 1, REGISTER_EDX, 13},
+    [FEATURE_PAT] = {"pat", 1, REGISTER_EDX, 16},
     [FEATURE_X2APIC] = {"x2apic", 1, REGISTER_ECX, 21},
     [FEATURE_TSC_DEADLINE] = {"tsc_deadline", 1, REGISTER_ECX, 24},
     [FEATURE_RDRAND] = {"rdrand", 1, REGISTER_ECX, 30},
@@ -131,7 +132,8 @@ void features_detect(void)
 void features_apply(void)
 {
     enable_no_execute();
-    msr_write(MSR_PAT, PAT_WANTED);
+    if (present[FEATURE_PAT])
+        msr_write(MSR_PAT, PAT_WANTED);
     msr_write(MSR_EFER, EFER_SCE | EFER_LME | EFER_LMA | (features_no_execute ? EFER_NXE : 0));
     cr0_write(CR0_WANTED);
     cr4_write(CR4_DE | CR4_PAE | CR4_MCE | CR4_OSFXSR | CR4_OSXMMEXCPT | (cr4_read() & CR4_LA57) |

@@ -45,6 +45,12 @@ static inline void msr_write(uint32_t msr, uint64_t value)
                      : "memory");
 }
 
+/* Nothing is in this CPU's caches alone any more, as a reset would lose it. */
+static inline void caches_write_back(void)
+{
+    __asm__ volatile("wbinvd" : : : "memory");
+}
+
 static inline void port_write8(uint16_t port, uint8_t value)
 {
     __asm__ volatile("outb %0, %1" : : "a"(value), "Nd"(port) : "memory");

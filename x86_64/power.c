@@ -149,7 +149,8 @@ void machine_end(enum machine_exit how, unsigned status)
         log_panic_line("firmware did not switch the power off; it is safe to do so by hand");
         break;
     case EXIT_REBOOT:
-        call_reset_system(EFI_RESET_COLD);
+        caches_write_back(); /* the text of the run is to survive (core/record.h) */
+        call_reset_system(EFI_RESET_WARM);
         write_reset_register();
         write_reset_port();
         triple_fault();
@@ -159,6 +160,7 @@ void machine_end(enum machine_exit how, unsigned status)
         break;
     case EXIT_HALT:
         log_panic_line("halted");
+        caches_write_back(); /* whoever resets the machine by hand may find the run's text, too */
         break;
     }
     serial_drain();

@@ -295,6 +295,14 @@ void serial_drain(void)
         (void)wait_for(&serial.port, STATUS_EMPTY, WAIT_US);
 }
 
+bool serial_read(uint8_t *byte)
+{
+    if (serial.state != SERIAL_OPEN || (read(&serial.port, SERIAL_STATUS) & STATUS_DATA) == 0)
+        return false;
+    *byte = read(&serial.port, SERIAL_DATA);
+    return true;
+}
+
 const char *serial_name(void)
 {
     return serial.name;

@@ -8,6 +8,8 @@
 void serial_set_services(const struct machine_services *services);
 /* Waits, bounded, until everything has left. */
 void serial_drain(void);
+/* Takes a byte that has come in; false when there is none. */
+bool serial_read(uint8_t *byte);
 /* "ttyS0,115200", ..., or "none". */
 const char *serial_name(void);
 

@@ -1,7 +1,7 @@
 /* The kernel's own half: direct map, image, dynamic range, and the harness window of all spaces.
  *
  *   0xffff800000000000  direct map: RAM and firmware tables, largest pages, no execute; the core's text
- *                       is left out, so that nothing writable maps it
+ *                       is left out, so that nothing writable maps it; the framebuffer, not cached
  *   0xffffc00000000000  dynamic range: stacks with guard pages, devices; kernel_tree says what is where
  *   0xffffffff80000000  the core's image: text rx, rodata r, data rw
  *
@@ -87,6 +87,22 @@ static result_t map_memory(void)
     return OK;
 }
 
+/* The framebuffer, where the direct map would have it if it were RAM: so the boot page tables have it
+ * too, and what draws on it need not know which are loaded. Write-combining, or uncached where the CPU
+ * cannot be told. */
+static result_t map_framebuffer(void)
+{
+    const struct boot_framebuffer *framebuffer = &boot_info->framebuffer;
+    uint64_t bits = machine_feature("pat") == 1 ? ENTRY_WRITE_COMBINING : ENTRY_UNCACHED;
+    uint64_t start = page_floor(framebuffer->start);
+    uint64_t end = page_ceil(framebuffer->start + framebuffer->size_bytes);
+    if (framebuffer->is_mapped == 0)
+        return OK;
+    return page_directory_map_kernel(
+        &mm.kernel_directory, BOOT_DIRECT_MAP_BASE + start, phys(start), end - start,
+        ENTRY_WRITE | ENTRY_NO_EXEC | ENTRY_GLOBAL | bits, largest_level());
+}
+
 static result_t map_image(void)
 {
     size_t count;
@@ -143,7 +159,7 @@ result_t kernel_init(const struct boot_info *boot)
     lock_init(&mm.kernel_lock, RANK_SPACE, "kernel space");
     region_tree_init(&mm.kernel_tree, KERNEL_RANGE_LOW, KERNEL_RANGE_HIGH);
     if (new_kernel_table(&mm.kernel_directory.root) != OK || map_memory() != OK ||
-        map_image() != OK)
+        map_framebuffer() != OK || map_image() != OK)
         return ENOMEM;
     entry_t *root = machine_phys_to_virt(mm.kernel_directory.root);
     if (reserve_dynamic_range(root) != OK)

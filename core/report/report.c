@@ -2,8 +2,10 @@
 #include "core/report/report.h"
 
 #include "core/check.h"
+#include "core/display.h"
 #include "core/fmt.h"
 #include "core/log.h"
+#include "core/record.h"
 #include "core/report/csv.h"
 #include "core/report/histogram.h"
 #include "core/report/ktap.h"
@@ -96,6 +98,7 @@ static void scenario_result(enum verdict verdict)
     bool has_reason = verdict == VERDICT_SKIP || (verdict == VERDICT_FAIL && !is_nested());
 
     print_result(0, number, report.scenario, verdict, has_reason ? report.reason : "");
+    display_scenario_end(verdict, has_reason ? report.reason : NULL);
     count_scenario(verdict);
     report.phase = PHASE_RUN;
 }
@@ -110,6 +113,7 @@ void report_scenario_begin(struct text name, size_t combination_count)
     report.combinations_skipped = 0;
     report.reason[0] = '\0';
     report.phase = PHASE_SCENARIO;
+    display_scenario_begin(name, combination_count);
     if (is_nested())
         ktap_plan(1, combination_count);
 }
@@ -120,6 +124,7 @@ void report_combination_begin(struct text params)
     ASSERT(report.combinations_ended < report.combination_count);
     report.params = params;
     report.phase = PHASE_COMBINATION;
+    display_combination_begin(params);
 }
 
 static void combination_result(enum verdict verdict, const char *reason)
@@ -168,6 +173,9 @@ void report_diagnostic(const char *format, ...)
     if (length > sizeof(text) - 1)
         length = sizeof(text) - 1;
     ktap_comment(level(), (struct text){text, length});
+    struct text rest = {text, length};
+    while (rest.size != 0)
+        display_diagnostic(text_cut(&rest, '\n'));
 }
 
 /* --- start and end ------------------------------------------------------------------------------------ */
@@ -177,6 +185,8 @@ static void print_done(enum run_status status)
     report.phase = PHASE_DONE;
     log_line("@pagelab done passed=%zu failed=%zu skipped=%zu status=%d", report.passed,
              report.failed, report.skipped, (int)status);
+    record_end(status);
+    display_run_end(status);
 }
 
 /* The machine is broken: nothing here locks (the log no longer does), allocates, or trusts the state to
@@ -205,6 +215,7 @@ void report_run_begin(size_t scenario_count)
     report_init();
     report.phase = PHASE_RUN;
     ktap_plan(0, scenario_count);
+    display_run_begin(scenario_count);
 }
 
 void report_bad_input(void)

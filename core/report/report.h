@@ -17,8 +17,7 @@
 #include "core/counters.h"
 #include "core/report/metric.h"
 #include "core/text.h"
-
-enum verdict { VERDICT_PASS, VERDICT_FAIL, VERDICT_SKIP };
+#include "core/verdict.h"
 
 enum run_status {
     STATUS_PASSED = 0,

@@ -155,12 +155,10 @@ static result_t apply_serial(struct boot_params *params, struct text value)
 
 static result_t apply_screen(struct boot_params *params, struct text value)
 {
-    int index = index_in("off auto", value);
+    int index = index_in("auto off", value);
     if (index < 0)
         return EINVAL;
-    if (index > 0)
-        return ENOTSUP;
-    params->screen_off = true;
+    params->screen_off = index == 1;
     return OK;
 }
 
@@ -237,7 +235,7 @@ static const struct parameter parameters[] = {
     {"seed", "a number of 64 bits", apply_seed},
     {"serial", "auto, off, ttyS0..ttyS3, mmio,ADDR or io,PORT; then ,BAUD that divides 115200",
      apply_serial},
-    {"screen", "off (auto arrives with a later version)", apply_screen},
+    {"screen", "auto or off", apply_screen},
     {"check", "each, off, debug or deep", apply_check},
     {"paging", "auto, 4 or 5", apply_paging},
     {"samples", "off or on", apply_samples},

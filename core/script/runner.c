@@ -316,7 +316,7 @@ static void run_selected(struct runner *runner, size_t selected)
         if (!scenario->selected)
             continue;
         number++;
-        log_info("scenario %zu of %zu: %.*s", number, selected, TEXT_ARGS(scenario->name));
+        log_progress("scenario %zu of %zu: %.*s", number, selected, TEXT_ARGS(scenario->name));
         run_scenario(runner, scenario);
     }
 }

@@ -1,5 +1,6 @@
 /* The `meta` block: what ran, on what. */
 #include "core/block.h"
+#include "core/canvas.h"
 #include "core/fmt.h"
 #include "core/mm/mm.h"
 #include "core/script/runner_internal.h"
@@ -84,9 +85,13 @@ static void emit_framebuffer(const struct boot_framebuffer *framebuffer)
     char value[VALUE_MAX];
     uint32_t format = framebuffer->format < ARRAY_COUNT(formats) ? framebuffer->format : 0;
     fmt_print(value, sizeof(value), "none");
+    struct canvas canvas;
     if (format != PIXEL_NONE)
-        fmt_print(value, sizeof(value), "%ux%u %s pitch=%u", framebuffer->width,
-                  framebuffer->height, formats[format], framebuffer->pixels_per_line * 4);
+        fmt_print(value, sizeof(value), "%ux%u %s", framebuffer->width, framebuffer->height,
+                  formats[format]);
+    if (canvas_init(&canvas, framebuffer, NULL))
+        fmt_print(value, sizeof(value), "%ux%u %s pitch=%lu", framebuffer->width,
+                  framebuffer->height, formats[format], (unsigned long)canvas.pitch_bytes);
     report_meta("framebuffer", value);
 }
 

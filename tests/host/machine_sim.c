@@ -381,7 +381,7 @@ static const struct feature {
     const char *name;
     bool present;
 } features[] = {
-    {"tsc", true},      {"msr", false},          {"apic", false},    {"pge", true},
+    {"tsc", true},      {"msr", false},          {"apic", false},    {"pge", true},       {"pat", true},
     {"x2apic", false},  {"tsc_deadline", false}, {"rdrand", true},   {"hypervisor", true},
     {"pcid", false},    {"fsgsbase", false},     {"smep", true},     {"erms", false},
     {"invpcid", false}, {"rdseed", false},       {"smap", true},     {"umip", false},
@@ -450,6 +450,11 @@ void machine_console_write(const char *bytes, size_t size_bytes)
         if (bytes[i] != '\r' && machine.collected_used + 1 < machine.collected_size)
             machine.collected[machine.collected_used++] = bytes[i];
     }
+}
+
+bool machine_key_pressed(void)
+{
+    return true; /* nobody looks at the simulated screen */
 }
 
 void sim_console_collect(char *buffer, size_t size_bytes)

@@ -61,6 +61,8 @@ static void test_every_word(void **state)
     assert_true(params.samples && params.hist && params.selftest_panic);
     assert_int_equal(params.on_exit, ON_EXIT_QEMU);
     assert_int_equal(params.log, LOG_DEBUG);
+    assert_int_equal(parse("screen=off screen=auto"), OK);
+    assert_false(params.screen_off);
 }
 
 static void test_words_come_in_lines_with_comments(void **state)
@@ -130,6 +132,7 @@ static void test_bad_words_are_named(void **state)
     assert_refused("samples=yes", EINVAL, "'samples' takes off or on");
     assert_refused("on-exit=sleep", EINVAL, "'on-exit' takes poweroff, reboot, halt or qemu");
     assert_refused("log=loud", EINVAL, "'log' takes");
+    assert_refused("screen=on", EINVAL, "'screen' takes auto or off");
     assert_refused("check=", EINVAL, "'check' takes");
     assert_refused("paging=6", EINVAL, "'paging' takes auto, 4 or 5");
     assert_refused(".pages=1", EINVAL, "SCENARIO.PARAM=VALUE");
@@ -141,7 +144,6 @@ static void test_words_of_later_versions(void **state)
 {
     (void)state;
     assert_refused("phases=on", ENOTSUP, "'phases=on' is not yet supported");
-    assert_refused("screen=auto", ENOTSUP, "'screen=auto' is not yet supported");
     assert_refused("policy.map_around=16", ENOTSUP, "is not yet supported");
 }
 
