@@ -202,6 +202,7 @@ static EFI_STATUS prepare_boot_data(struct handover *handover, const struct hand
         .parameters = put_blob(&arena, args->parameters),
         .fatal = put_blob(&arena, args->fatal),
         .notes = put_blob(&arena, notes_text()),
+        .record = args->record,
         .core_image = {handover->core_span.start, handover->core.size_bytes},
         .symbol_table = put_blob(&arena, handover->core.symbol_table),
         .string_table = put_blob(&arena, handover->core.string_table),
@@ -227,6 +228,7 @@ static result_t paint_own(struct handover *handover)
         {handover->core_span.start, handover->core_span.page_count, MEMORY_CORE, EfiLoaderData},
         {handover->data_span.start, handover->data_span.page_count, MEMORY_BOOT_DATA,
          EfiLoaderData},
+        {info->record.start, info->record.size_bytes / PAGE_SIZE, MEMORY_BOOT_DATA, EfiLoaderData},
         {info->trampoline, info->trampoline != 0, MEMORY_TRAMPOLINE, EfiLoaderData},
     };
     for (size_t i = 0; i < ARRAY_COUNT(own); i++) {
@@ -270,6 +272,24 @@ static result_t map_jump(struct handover *handover)
     return page_tables_map(&handover->tables, &mapping);
 }
 
+/* The framebuffer joins the direct map unless the memory map has something there: firmware may have set
+ * aside RAM for it and still call that RAM. Without it there is no screen, and that is all. */
+static void map_framebuffer(struct handover *handover)
+{
+    struct boot_framebuffer *framebuffer = &handover->info->framebuffer;
+    uint64_t start = page_floor(framebuffer->start);
+    uint64_t end = page_ceil(framebuffer->start + framebuffer->size_bytes);
+    struct page_mapping mapping = {
+        .virt = BOOT_DIRECT_MAP_BASE + start,
+        .phys = start,
+        .size_bytes = end - start,
+        .rights = PAGE_READ_WRITE,
+    };
+    framebuffer->is_mapped = framebuffer->size_bytes > 0 &&
+                             !memory_map_is_mapped(&handover->map, start, end) &&
+                             page_tables_map(&handover->tables, &mapping) == OK;
+}
+
 /* Everything that depends on the final memory map. Calls nothing of the firmware: the map's key stays
  * good. */
 static result_t finish(struct handover *handover)
@@ -285,6 +305,8 @@ static result_t finish(struct handover *handover)
         result = map_core(handover);
     if (result == OK)
         result = map_jump(handover);
+    if (result == OK)
+        map_framebuffer(handover);
     handover->jump.root = (uint64_t)(uintptr_t)handover->tables.root;
     handover->info->boot_root = handover->jump.root;
     return result;

@@ -4,6 +4,7 @@
  *   allocation      kind in the map         lives
  *   core image      MEMORY_CORE             for ever; 2 MiB aligned
  *   boot data       MEMORY_BOOT_DATA        for ever: boot_info and all that it refers to
+ *   record          MEMORY_BOOT_DATA        for ever, and over a reset (efi/last_run.h)
  *   trampoline      MEMORY_TRAMPOLINE       for ever; one page below 1 MiB
  *   page tables,    MEMORY_BOOT_TEMPORARY   until the core runs on its own tables and stack
  *   stack, loader
@@ -15,8 +16,9 @@
 
 struct handover_args {
     const struct library *library;
-    struct text parameters; /* one word a line */
-    struct text fatal;      /* empty, or what ends the run; lines end in LF */
+    struct text parameters;  /* one word a line */
+    struct text fatal;       /* empty, or what ends the run; lines end in LF */
+    struct boot_blob record; /* room for the run's text, or empty */
 };
 
 /* Starts the core; returns only when that cannot be done, after having printed why. */

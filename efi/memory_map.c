@@ -177,6 +177,17 @@ result_t memory_map_from_firmware(struct memory_map *map,
     return OK;
 }
 
+bool memory_map_is_mapped(const struct memory_map *map, uint64_t start, uint64_t end)
+{
+    for (size_t i = 0; i < map->count; i++) {
+        const struct boot_memory_range *range = &map->ranges[i];
+        if (range->start < end && memory_range_end(range) > start &&
+            memory_kind_is_mapped(range->kind))
+            return true;
+    }
+    return false;
+}
+
 uint64_t memory_map_find_page(const struct memory_map *map, uint64_t first, uint64_t end)
 {
     for (size_t i = 0; i < map->count; i++) {

@@ -42,6 +42,9 @@ static inline uint64_t memory_range_end(const struct boot_memory_range *range)
 /* Must the direct map show it? RAM and the tables and code of the firmware: yes; devices and holes: no. */
 bool memory_kind_is_mapped(uint32_t kind);
 
+/* Does any page of [start, end) have to be in the direct map? */
+bool memory_map_is_mapped(const struct memory_map *map, uint64_t start, uint64_t end);
+
 /* The lowest usable page in [first, end), or 0. */
 uint64_t memory_map_find_page(const struct memory_map *map, uint64_t first, uint64_t end);
 

@@ -178,14 +178,14 @@ static enum step next_step(struct menu *menu)
     return STEP_RUN;
 }
 
-enum menu_end menu_show(struct menu *menu, struct choice *choice)
+enum menu_end menu_show(struct menu *menu, struct choice *choice, enum menu_patience patience)
 {
-    bool good = choice->error.text[0] == '\0';
+    bool clock_runs = choice->error.text[0] == '\0' && patience == MENU_TIMES_OUT;
     menu->choice = choice;
     menu->mode = MENU_LIST;
     menu->current = 0;
     menu->first_shown = 0;
-    menu->seconds_left = good ? choice->current->params.timeout_seconds : 0;
+    menu->seconds_left = clock_runs ? choice->current->params.timeout_seconds : 0;
     screen_open(&menu->screen);
     enum step step = STEP_STAY;
     while (step == STEP_STAY)

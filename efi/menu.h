@@ -9,6 +9,9 @@
 
 enum menu_end { MENU_RUN, MENU_QUIT };
 
+/* Does the clock run, or does the menu wait for a person? */
+enum menu_patience { MENU_TIMES_OUT, MENU_WAITS };
+
 enum menu_mode_shown { MENU_LIST, MENU_HELP, MENU_EDITOR };
 
 struct menu {
@@ -24,6 +27,6 @@ struct menu {
 
 /* Returns MENU_RUN with what to run in the ticks, or MENU_QUIT when the user wants back to the firmware.
  * With bad parameters there is no time-out, and nothing runs until they are corrected. */
-enum menu_end menu_show(struct menu *menu, struct choice *choice);
+enum menu_end menu_show(struct menu *menu, struct choice *choice, enum menu_patience patience);
 
 #endif

@@ -11,12 +11,18 @@ static const EFI_GUID file_system_guid = EFI_SIMPLE_FILE_SYSTEM_PROTOCOL_GUID;
 static const EFI_GUID loaded_image_guid = EFI_LOADED_IMAGE_PROTOCOL_GUID;
 static const EFI_GUID file_info_guid = EFI_FILE_INFO_ID;
 
-static EFI_STATUS open_file(EFI_FILE_PROTOCOL *root, const char *path, EFI_FILE_PROTOCOL **file)
+static EFI_STATUS open_with(EFI_FILE_PROTOCOL *root, const char *path, uint64_t mode,
+                            EFI_FILE_PROTOCOL **file)
 {
     CHAR16 wide[PATH_MAX];
     utf16_from_ascii(wide, ARRAY_COUNT(wide), path);
     *file = NULL;
-    return root->Open(root, file, wide, EFI_FILE_MODE_READ, 0);
+    return root->Open(root, file, wide, mode, 0);
+}
+
+static EFI_STATUS open_file(EFI_FILE_PROTOCOL *root, const char *path, EFI_FILE_PROTOCOL **file)
+{
+    return open_with(root, path, EFI_FILE_MODE_READ, file);
 }
 
 /* The root of the handle's file system if it has \pagelab, else NULL. */
@@ -121,6 +127,74 @@ EFI_STATUS volume_read(const struct volume *volume, const char *path, size_t lim
     status = read_all(file, limit, content);
     (void)file->Close(file);
     return status;
+}
+
+EFI_STATUS volume_delete(const struct volume *volume, const char *path)
+{
+    EFI_FILE_PROTOCOL *file;
+    if (volume->root == NULL)
+        return EFI_NOT_FOUND;
+    EFI_STATUS status =
+        open_with(volume->root, path, EFI_FILE_MODE_READ | EFI_FILE_MODE_WRITE, &file);
+    if (status == EFI_NOT_FOUND)
+        return EFI_SUCCESS;
+    /* That it could not be deleted is only a warning for UEFI. */
+    return EFI_ERROR(status) || file->Delete(file) == EFI_SUCCESS ? status : EFI_WRITE_PROTECTED;
+}
+
+/* Makes every directory in a path; those that exist are opened. */
+static EFI_STATUS make_directories(EFI_FILE_PROTOCOL *root, const char *path)
+{
+    EFI_STATUS status = EFI_SUCCESS;
+    for (size_t i = 1; path[i] != '\0' && !EFI_ERROR(status); i++) {
+        char directory[PATH_MAX];
+        CHAR16 wide[PATH_MAX];
+        EFI_FILE_PROTOCOL *made = NULL;
+        if (path[i] != '\\' || i >= sizeof(directory))
+            continue;
+        memcpy(directory, path, i);
+        directory[i] = '\0';
+        utf16_from_ascii(wide, ARRAY_COUNT(wide), directory);
+        status = root->Open(root, &made, wide,
+                            EFI_FILE_MODE_READ | EFI_FILE_MODE_WRITE | EFI_FILE_MODE_CREATE,
+                            EFI_FILE_DIRECTORY);
+        if (!EFI_ERROR(status))
+            (void)made->Close(made);
+    }
+    return status;
+}
+
+static EFI_STATUS write_all(EFI_FILE_PROTOCOL *file, struct text content)
+{
+    EFI_STATUS status = EFI_SUCCESS;
+    while (content.size > 0 && !EFI_ERROR(status)) {
+        UINTN size = content.size;
+        status = file->Write(file, &size, (void *)content.data);
+        if (!EFI_ERROR(status) && size == 0)
+            status = EFI_VOLUME_FULL;
+        content = (struct text){content.data + size, content.size - size};
+    }
+    return status;
+}
+
+EFI_STATUS volume_write(const struct volume *volume, const char *path, struct text content)
+{
+    EFI_FILE_PROTOCOL *file;
+    EFI_STATUS status = volume_delete(volume, path);
+    if (!EFI_ERROR(status))
+        status = make_directories(volume->root, path);
+    if (!EFI_ERROR(status))
+        status = open_with(volume->root, path,
+                           EFI_FILE_MODE_READ | EFI_FILE_MODE_WRITE | EFI_FILE_MODE_CREATE, &file);
+    if (EFI_ERROR(status))
+        return status;
+
+    status = write_all(file, content);
+    EFI_STATUS flushed = file->Flush(file);
+    EFI_STATUS closed = file->Close(file);
+    if (EFI_ERROR(status))
+        return status;
+    return EFI_ERROR(flushed) ? flushed : closed;
 }
 
 static void visit_entry(const EFI_FILE_INFO *info, void (*visit)(void *context, const char *name),

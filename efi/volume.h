@@ -21,6 +21,13 @@ void volume_open(struct volume *volume);
 [[nodiscard]] EFI_STATUS volume_read(const struct volume *volume, const char *path, size_t limit,
                                      struct text *content);
 
+/* Writes a whole file in place of an older one; the directories of its path are made. EFI_NOT_FOUND
+ * without a volume. */
+[[nodiscard]] EFI_STATUS volume_write(const struct volume *volume, const char *path,
+                                      struct text content);
+/* EFI_SUCCESS also when there was no such file. */
+[[nodiscard]] EFI_STATUS volume_delete(const struct volume *volume, const char *path);
+
 /* Calls visit for each file in a directory (not for directories), in the order of the file system.
  * `name` has what is not ASCII replaced by `?`, and ends with "..." when it was cut. No directory is
  * an empty one. */
