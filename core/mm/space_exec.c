@@ -10,8 +10,7 @@
 
 #define RETURN_INSTRUCTIONS 0xc3c3c3c3c3c3c3c3ull
 
-static result_t map_part(struct space *space, struct range *part, unsigned prot, bool populate,
-                         bool stack)
+static result_t map_part(struct space *space, struct range *part, unsigned prot, bool populate)
 {
     virt_t base;
     result_t result = space_map(space,
@@ -19,35 +18,48 @@ static result_t map_part(struct space *space, struct range *part, unsigned prot,
                                                    .prot = prot,
                                                    .align_bytes = PAGE_SIZE,
                                                    .commit = true,
-                                                   .populate = populate,
-                                                   .stack = stack},
+                                                   .populate = populate},
                                 &base);
     part->base = base.value;
     return result;
 }
 
-static result_t map_guard(struct space *space)
+/* The guard page is what remains of a range that is reserved as a whole first, wherever that comes to lie. */
+static result_t map_stack(struct space *space, struct range *stack)
 {
+    virt_t guard;
+    result_t result = space_map(space,
+                                &(struct map_args){.size_bytes = PAGE_SIZE + stack->size_bytes,
+                                                   .align_bytes = PAGE_SIZE,
+                                                   .unbacked = true},
+                                &guard);
+    if (result != OK)
+        return result;
     virt_t base;
-    return space_map(
-        space,
-        &(struct map_args){.size_bytes = PAGE_SIZE, .align_bytes = PAGE_SIZE, .unbacked = true},
-        &base);
+    stack->base = guard.value + PAGE_SIZE;
+    return space_map(space,
+                     &(struct map_args){.size_bytes = stack->size_bytes,
+                                        .prot = PROT_READ | PROT_WRITE,
+                                        .at = MAP_AT_FIXED,
+                                        .address = stack->base,
+                                        .if_taken = IF_TAKEN_REPLACE,
+                                        .align_bytes = PAGE_SIZE,
+                                        .commit = true,
+                                        .stack = true},
+                     &base);
 }
 
 static result_t build(struct space *space, struct image *image)
 {
-    result_t result = map_part(space, &image->text, PROT_READ | PROT_EXEC, false, false);
+    result_t result = map_part(space, &image->text, PROT_READ | PROT_EXEC, false);
     if (result == OK)
         result = space_set_words(space, image->text, RETURN_INSTRUCTIONS);
     if (result == OK)
         result = space_advise(space, image->text, ADVICE_WILLNEED);
     if (result == OK)
-        result = map_part(space, &image->data, PROT_READ | PROT_WRITE, true, false);
+        result = map_part(space, &image->data, PROT_READ | PROT_WRITE, true);
     if (result == OK)
-        result = map_guard(space);
-    if (result == OK)
-        result = map_part(space, &image->stack, PROT_READ | PROT_WRITE, false, true);
+        result = map_stack(space, &image->stack);
     return result;
 }
 
