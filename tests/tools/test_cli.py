@@ -19,7 +19,8 @@ def with_checker(tree: Tree) -> None:
         "build/pagelab-check: checker.sh\n\tcp $< $@ && chmod +x $@\n")
 
 
-@pytest.mark.parametrize("command", [[], ["run"], ["collect"], ["check"], ["list"]])
+@pytest.mark.parametrize("command", [[], ["run"], ["collect"], ["check"], ["list"],
+                                     ["screenshot"]])
 def test_help(tree: Tree, command: list[str]) -> None:
     done = tree.pagelab(*command, "--help")
     assert done.returncode == 0

@@ -4,7 +4,7 @@ import argparse
 import os
 import sys
 
-from . import checker, collect, run
+from . import checker, collect, run, screenshot
 from .errors import EXIT_BROKEN, EXIT_INTERRUPTED, EXIT_USAGE, PagelabError
 
 STATUSES = f"""\
@@ -27,7 +27,8 @@ seed=N  check=each|off|debug|deep  samples=on  hist=on ... (docs/boot-parameters
 added unless run= or menu=on is given, and `on-exit=qemu` unless on-exit= is. With menu=on the menu
 has this terminal until the run starts.
 
-The machine is `-machine q35 -cpu max -m 1G -smp 2` with a screen that nobody sees and no network.
+The machine is `-machine q35 -cpu max -m 1G -smp 2` with a screen that nobody sees (--window shows
+it, `pagelab screenshot` takes a picture of it) and no network.
 KVM is used if it really boots here, else TCG. What follows `--` goes to QEMU and wins.
 """
 RUN_EXAMPLES = """\
@@ -53,6 +54,13 @@ exit status:
   0    no errors
   1    a file has errors
   {EXIT_USAGE}    nothing was checked: bad usage, or something that is needed is missing
+"""
+
+
+SCREENSHOT_STATUSES = f"""\
+exit status:
+  0    the picture was written
+  {EXIT_USAGE}    it was not: no machine runs, or it has no screen
 """
 
 
@@ -96,6 +104,7 @@ def _add_run(commands: "argparse._SubParsersAction[Parser]") -> None:
                              "with --cpus N for replaying only, not for timing")
     parser.add_argument("--firmware", default="ovmf", metavar="ovmf|uboot|FILE",
                         help="what boots the machine (ovmf)")
+    parser.add_argument("--window", action="store_true", help="show the machine's screen in a window")
     parser.add_argument("--out", metavar="DIR", help="where the files go (results/DATE-TIME-WORDS)")
     parser.add_argument("--timeout", type=_seconds, default=1800, metavar="SECONDS",
                         help="end the run after this time (1800; 0: never)")
@@ -117,6 +126,17 @@ def _add_collect(commands: "argparse._SubParsersAction[Parser]") -> None:
     parser.add_argument("--out", metavar="DIR",
                         help="where the files go (results/DATE-TIME-collect)")
     parser.set_defaults(command=collect.command)
+
+
+def _add_screenshot(commands: "argparse._SubParsersAction[Parser]") -> None:
+    parser = commands.add_parser(
+        "screenshot", help="take a picture of a running machine's screen", epilog=SCREENSHOT_STATUSES,
+        description="Writes what the screen of a `pagelab run` under way shows.",
+        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("file", metavar="FILE.png")
+    parser.add_argument("--qmp", metavar="SOCKET",
+                        help="of another QEMU (-qmp unix:SOCKET,server=on,wait=off)")
+    parser.set_defaults(command=screenshot.command)
 
 
 def _add_checker(commands: "argparse._SubParsersAction[Parser]") -> None:
@@ -141,6 +161,7 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     _add_run(commands)
     _add_collect(commands)
+    _add_screenshot(commands)
     _add_checker(commands)
     qemu: list[str] = []
     if "--" in arguments:

@@ -1,6 +1,7 @@
 """QEMU's command line for a run."""
 
 import shutil
+import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -10,8 +11,10 @@ from .errors import PagelabError
 from .firmware import Firmware
 from .paths import LOADER, shown
 from .pattern import disk_file
+from .screenshot import SOCKET
 
 QEMU = "qemu-system-x86_64"
+WINDOWS = ("gtk", "sdl", "cocoa")
 EXIT_DEVICE = ["-device", "isa-debug-exit,iobase=0xf4,iosize=0x04"]
 # What value v at port 0xf4 makes of QEMU's exit is (v << 1) | 1; the core writes 0x10 + status.
 STATUS_OF_EXIT = {33: 0, 35: 1, 37: 2, 39: 3}
@@ -29,6 +32,7 @@ class Machine:
     memory: str | None = None
     exact: bool = False
     disk: str | None = None  # a file, or the size of a generated one
+    window: bool = False  # show the screen
     extra: list[str] = field(default_factory=list)  # the user's QEMU arguments: they win
 
 
@@ -61,6 +65,21 @@ def _accelerator(qemu: str, machine: Machine, firmware: Firmware) -> list[str]:
     return ["-accel", "kvm" if works else "tcg"]
 
 
+def _display(qemu: str, machine: Machine) -> list[str]:
+    """The screen goes nowhere, or into a window of whatever kind QEMU can make."""
+    if _gives(machine.extra, "-display"):
+        return []
+    if not machine.window:
+        return ["-display", "none"]
+    listed = subprocess.run([qemu, "-display", "help"], capture_output=True, text=True,
+                            check=False).stdout.split()
+    for kind in WINDOWS:
+        if kind in listed:
+            return ["-display", kind]
+    raise PagelabError(f"this QEMU cannot open a window (it has none of {', '.join(WINDOWS)}): "
+                       "install the package 'qemu-system-gui'")
+
+
 def _program(machine: Machine, firmware: Firmware, scratch: Path) -> list[str]:
     """How the firmware gets at the loader and its parameters."""
     if not firmware.boots_from_disk:
@@ -81,6 +100,11 @@ def _disk(machine: Machine, scratch: Path) -> list[str]:
             "-device", "nvme,drive=disk,serial=pagelab"]
 
 
+def _sockets(scratch: Path) -> list[str]:
+    """Where `pagelab screenshot` finds this QEMU."""
+    return ["-qmp", f"unix:{scratch / SOCKET},server=on,wait=off"]
+
+
 def command_line(machine: Machine, firmware: Firmware, scratch: Path) -> list[str]:
     """Everything that QEMU is started with. Later options win over earlier ones, except where the
     user's take the place of ours."""
@@ -91,7 +115,7 @@ def command_line(machine: Machine, firmware: Firmware, scratch: Path) -> list[st
              *_accelerator(qemu, machine, firmware),
              "-cpu", "max,erms=off" if machine.exact else "max",
              "-m", memory, "-smp", str(cpus),
-             "-vga", "std", "-display", "none", "-monitor", "none",
+             "-vga", "std", *_display(qemu, machine), "-monitor", "none", *_sockets(scratch),
              # A reset is an end: it would start the firmware, and the run, once more.
              "-action", "reboot=shutdown", *EXIT_DEVICE]
     if not _gives(machine.extra, "-serial"):

@@ -14,6 +14,7 @@ from .paths import SCENARIOS, shown
 from .progress import Progress
 from .qemu import STATUS_OF_EXIT, Machine, command_line, require_loader
 from .results import ConsoleLog, make_directory, write_tables
+from .screenshot import SCRATCH_PREFIX
 from .session import Ending, Limits, Session, State, keys_unbuffered
 from .stream import Run, StreamParser, printable
 from .summary import problem_lines, summary
@@ -87,11 +88,11 @@ class Runner:
 
     def execute(self) -> int:
         options = self.options
-        with tempfile.TemporaryDirectory(prefix="pagelab-") as scratch_name:
+        with tempfile.TemporaryDirectory(prefix=SCRATCH_PREFIX) as scratch_name:
             scratch = Path(scratch_name)
             firmware = firmwares.find(options.firmware, scratch)
             machine = Machine(self.parameters, options.cpus, options.memory, options.exact,
-                              options.disk, options.qemu)
+                              options.disk, options.window, options.qemu)
             self.arguments = command_line(machine, firmware, scratch)
             self.progress = Progress(firmware.name)
             self.directory = make_directory(options.out,
