@@ -30,7 +30,7 @@ EFI_C     := $(call sources,c,efi)
 EFI_ASM   := $(call sources,asm,efi)
 SCENARIOS := $(call sources,scn,scenarios)
 # What of the loader needs no firmware is tested on the host.
-EFI_PURE_C := $(addprefix efi/,core_image.c line_editor.c memory_map.c page_tables.c utf16.c)
+EFI_PURE_C := $(addprefix efi/,core_image.c escape.c line_editor.c memory_map.c page_tables.c utf16.c)
 # And what of the machine needs no PC.
 MACHINE_PURE_C := x86_64/nvme.c
 HOST_C    := $(filter-out core/main.c,$(call sources,c,$(ROOMS))) $(EFI_PURE_C) $(MACHINE_PURE_C) \

@@ -1,12 +1,16 @@
 /* Keys from the firmware's console. */
 #include "efi/keyboard.h"
 
+#include "efi/escape.h"
 #include "efi/firmware.h"
 
 #define TIMER_UNITS_PER_SECOND 10000000ull /* 100 ns */
 #define DELETE_CHARACTER 0x7f
 /* Where the firmware cannot wait for events: looks for a key this often. */
 #define POLL_MICROSECONDS 20000
+/* So long after ESC more of a sequence is waited for. */
+#define FOLLOWER_MICROSECONDS 5000
+#define FOLLOWER_POLLS 10
 #define POLLS_PER_SECOND (1000000 / POLL_MICROSECONDS)
 
 static const uint8_t code_of_scan[] = {
@@ -39,12 +43,59 @@ bool keyboard_exists(void)
     return firmware.system->ConIn != NULL;
 }
 
-static bool read_key(struct key *key)
+/* A key that was read ahead, behind an ESC that stood for itself. */
+static struct key kept;
+static bool has_kept;
+
+static bool read_stroke(struct key *key)
 {
     EFI_INPUT_KEY input = {.ScanCode = 0};
     if (EFI_ERROR(firmware.system->ConIn->ReadKeyStroke(firmware.system->ConIn, &input)))
         return false;
     *key = translate(&input);
+    return true;
+}
+
+/* What a terminal sends in one go follows at once; nobody types as fast. */
+static bool read_follower(struct key *key)
+{
+    for (unsigned i = 0; i < FOLLOWER_POLLS; i++) {
+        if (read_stroke(key))
+            return true;
+        (void)firmware.boot->Stall(FOLLOWER_MICROSECONDS);
+    }
+    return false;
+}
+
+/* ESC has come: *key becomes the key that it begins, if it begins one. */
+static void read_sequence(struct key *key)
+{
+    struct escape escape;
+    struct key next;
+    escape_init(&escape);
+    while (read_follower(&next)) {
+        enum escape_state state = ESCAPE_REFUSED;
+        if (next.code == KEY_CHARACTER)
+            state = escape_feed(&escape, next.character, key);
+        if (state == ESCAPE_GOES_ON)
+            continue;
+        has_kept = state == ESCAPE_REFUSED;
+        kept = next;
+        return;
+    }
+}
+
+static bool read_key(struct key *key)
+{
+    if (has_kept) {
+        *key = kept;
+        has_kept = false;
+        return true;
+    }
+    if (!read_stroke(key))
+        return false;
+    if (key->code == KEY_ESCAPE)
+        read_sequence(key);
     return true;
 }
 

@@ -1,9 +1,11 @@
 /* What the menu looks like.
  *
  *   title bar: version, how many are ticked
- *   list of scenarios: tick, name, description or first error, tags
+ *   heads of the columns, or which tag is shown
+ *   list of scenarios: tick, name, tags, description or first error
  *   rule: which part of the list is shown
- *   details of the current scenario, or help
+ *   details of the current scenario
+ *   (details, when asked for, and help take the place of all this)
  *   rule
  *   boot parameters
  *   error or note: two lines
@@ -23,7 +25,7 @@
 #define SMALL_ROWS 22
 #define NAME_COLUMN 6
 #define NAME_WIDTH_MAX 18
-#define TAGS_WIDTH_MAX 24
+#define TAGS_WIDTH_MAX 21
 #define LINE_MAX 300
 
 static unsigned detail_rows(const struct screen *screen)
@@ -55,6 +57,11 @@ static void draw_title(struct menu *menu)
     screen_paint(screen, 0, 0, screen->columns, STYLE_BAR);
 }
 
+static size_t at_least(size_t value, size_t limit)
+{
+    return value > limit ? value : limit;
+}
+
 static size_t join_tags(const struct scenario *scenario, char *buffer, size_t size)
 {
     size_t length = 0;
@@ -65,15 +72,26 @@ static size_t join_tags(const struct scenario *scenario, char *buffer, size_t si
     return length < size ? length : size - 1;
 }
 
-/* As wide as the longest name, within reason. */
-static unsigned name_width(const struct library *library)
+/* Where columns begin: as wide as the longest entry, within reason. */
+struct columns {
+    unsigned tags;
+    unsigned description;
+};
+
+static struct columns find_columns(const struct library *library)
 {
-    size_t width = 0;
+    size_t name_width = 0;
+    size_t tags_width = 0;
     for (size_t i = 0; i < library->count; i++) {
-        if (library->scenarios[i].name.size > width)
-            width = library->scenarios[i].name.size;
+        char tags[LINE_MAX];
+        size_t width = join_tags(&library->scenarios[i], tags, sizeof(tags));
+        name_width = at_least(name_width, library->scenarios[i].name.size);
+        tags_width = at_least(tags_width, width);
     }
-    return width < NAME_WIDTH_MAX ? (unsigned)width : NAME_WIDTH_MAX;
+    name_width = name_width < NAME_WIDTH_MAX ? name_width : NAME_WIDTH_MAX;
+    tags_width = tags_width < TAGS_WIDTH_MAX ? tags_width : TAGS_WIDTH_MAX;
+    unsigned tags = NAME_COLUMN + (unsigned)name_width + 2;
+    return (struct columns){tags, tags + (unsigned)tags_width + 2};
 }
 
 /* Prints what fits before column `end`; what does not ends in dots. */
@@ -87,46 +105,60 @@ static void draw_cut(struct menu *menu, unsigned row, unsigned column, unsigned 
     screen_print(&menu->screen, row, column, style, "%.*s%s", TEXT_ARGS(text), cut ? ".." : "");
 }
 
-static void draw_broken_line(struct menu *menu, unsigned row, unsigned column, size_t index)
+static void draw_broken_line(struct menu *menu, unsigned row, unsigned column,
+                             const struct scenario *scenario)
 {
-    const struct scenario *scenario = &menu->choice->library->scenarios[index];
     const struct script_error *error = &scenario->errors[0];
     char text[LINE_MAX];
     fmt_print(text, sizeof(text), "BROKEN %s:%u:%u: %s", scenario->file_name, error->line,
               error->column, error->message);
     draw_cut(menu, row, column, menu->screen.columns,
-             index == menu->current ? STYLE_ERROR_CURRENT : STYLE_ERROR, text_of(text));
+             scenario == menu_current(menu) ? STYLE_ERROR_CURRENT : STYLE_ERROR, text_of(text));
 }
 
-static void draw_good_line(struct menu *menu, unsigned row, unsigned column, size_t index)
+static void draw_good_line(struct menu *menu, unsigned row, const struct columns *columns,
+                           const struct scenario *scenario)
 {
-    struct screen *screen = &menu->screen;
-    const struct scenario *scenario = &menu->choice->library->scenarios[index];
-    bool is_current = index == menu->current;
-    char tags[TAGS_WIDTH_MAX + 1];
-    unsigned tags_width = (unsigned)join_tags(scenario, tags, sizeof(tags));
-    unsigned tags_column = screen->columns - tags_width - 1;
-    draw_cut(menu, row, column, tags_column - 1, is_current ? STYLE_CURRENT : STYLE_NORMAL,
-             scenario->description);
-    screen_print(screen, row, tags_column, is_current ? STYLE_CURRENT : STYLE_DIM, "%s", tags);
+    bool is_current = scenario == menu_current(menu);
+    char tags[LINE_MAX];
+    (void)join_tags(scenario, tags, sizeof(tags));
+    draw_cut(menu, row, columns->tags, columns->description - 1,
+             is_current ? STYLE_CURRENT : STYLE_DIM, text_of(tags));
+    draw_cut(menu, row, columns->description, menu->screen.columns,
+             is_current ? STYLE_CURRENT : STYLE_NORMAL, scenario->description);
 }
 
-static void draw_scenario(struct menu *menu, unsigned row, size_t index)
+static void draw_scenario(struct menu *menu, unsigned row, const struct columns *columns,
+                          const struct scenario *scenario)
 {
     struct screen *screen = &menu->screen;
-    const struct scenario *scenario = &menu->choice->library->scenarios[index];
-    bool is_current = index == menu->current;
+    bool is_current = scenario == menu_current(menu);
     enum screen_style style = is_current ? STYLE_CURRENT : STYLE_BRIGHT;
-    unsigned text_column = NAME_COLUMN + name_width(menu->choice->library) + 2;
     if (is_current)
         screen_paint(screen, row, 0, screen->columns, STYLE_CURRENT);
     screen_print(screen, row, 0, style, "%c [%c]", is_current ? '>' : ' ',
                  scenario->selected ? 'x' : ' ');
-    draw_cut(menu, row, NAME_COLUMN, text_column - 1, style, scenario->name);
+    draw_cut(menu, row, NAME_COLUMN, columns->tags - 1, style, scenario->name);
     if (scenario->error_count > 0)
-        draw_broken_line(menu, row, text_column, index);
+        draw_broken_line(menu, row, columns->tags, scenario);
     else
-        draw_good_line(menu, row, text_column, index);
+        draw_good_line(menu, row, columns, scenario);
+}
+
+static void draw_heads(struct menu *menu, const struct columns *columns)
+{
+    struct screen *screen = &menu->screen;
+    unsigned row = TITLE_ROWS - 1;
+    if (menu->tag.size > 0) {
+        unsigned column =
+            screen_print(screen, row, NAME_COLUMN, STYLE_NOTICE, "tag %.*s: %zu of %zu",
+                         TEXT_ARGS(menu->tag), menu->listed_count, menu->choice->library->count);
+        screen_print(screen, row, column, STYLE_DIM, "; T goes on to the next, Esc shows all");
+        return;
+    }
+    screen_print(screen, row, NAME_COLUMN, STYLE_DIM, "scenario");
+    screen_print(screen, row, columns->tags, STYLE_DIM, "tags");
+    screen_print(screen, row, columns->description, STYLE_DIM, "what it shows");
 }
 
 static void draw_rule(struct menu *menu, unsigned row)
@@ -138,10 +170,13 @@ static void draw_rule(struct menu *menu, unsigned row)
 static void draw_list(struct menu *menu)
 {
     unsigned rows = menu_draw_list_rows(&menu->screen);
-    size_t count = menu->choice->library->count;
+    size_t count = menu->listed_count;
     size_t end = menu->first_shown + rows < count ? menu->first_shown + rows : count;
+    struct columns columns = find_columns(menu->choice->library);
+    draw_heads(menu, &columns);
     for (size_t i = menu->first_shown; i < end; i++)
-        draw_scenario(menu, TITLE_ROWS + (unsigned)(i - menu->first_shown), i);
+        draw_scenario(menu, TITLE_ROWS + (unsigned)(i - menu->first_shown), &columns,
+                      &menu->choice->library->scenarios[menu->listed[i]]);
     if (count == 0)
         screen_print(&menu->screen, TITLE_ROWS, 2, STYLE_NOTICE, "There are no scenarios.");
     draw_rule(menu, TITLE_ROWS + rows);
@@ -208,7 +243,8 @@ static void draw_good_details(struct menu *menu, unsigned row, unsigned end,
     char tags[LINE_MAX];
     (void)join_tags(scenario, tags, sizeof(tags));
     row = draw_wrapped(menu, row, end, STYLE_NORMAL, scenario->description);
-    bool built_in = menu->choice->library->files[menu->current].origin == SCENARIO_BUILT_IN;
+    const struct library_file *file = &menu->choice->library->files[menu->listed[menu->current]];
+    bool built_in = file->origin == SCENARIO_BUILT_IN;
     if (row < end)
         screen_print(&menu->screen, row++, 2, STYLE_DIM, "%s; tags: %s",
                      built_in ? "built in" : "from the boot volume",
@@ -219,7 +255,7 @@ static void draw_good_details(struct menu *menu, unsigned row, unsigned end,
     if (shown + 1 == scenario->param_count && row < end)
         draw_param(menu, row, scenario, &scenario->params[shown]);
     else if (shown < scenario->param_count && row < end)
-        screen_print(&menu->screen, row, 2, STYLE_DIM, "and %zu more parameters",
+        screen_print(&menu->screen, row, 2, STYLE_DIM, "and %zu more parameters (D shows all)",
                      scenario->param_count - shown);
 }
 
@@ -253,26 +289,50 @@ static void draw_broken_details(struct menu *menu, unsigned row, unsigned end,
 static void draw_help(struct menu *menu, unsigned row, unsigned end)
 {
     static const char help[] =
-        "Space ticks a scenario, A all, N none; Enter runs what is ticked.\n"
-        "Up, Down, PgUp, PgDn, Home, End move; so do K and J.\n"
+        "Up, Down, PgUp, PgDn, Home, End (or K and J) move.\n"
+        "Space ticks a scenario, A all of the list, N none; Enter runs what is ticked,\n"
+        "or, when nothing is, the current one alone.\n"
+        "\n"
+        "T shows the scenarios of one tag, then of the next; Esc shows all again.\n"
+        "D, or Right, shows all parameters of the current scenario.\n"
+        "\n"
         "E edits the boot parameters: cpus=2 check=deep fork-cow.pages=256,4096\n"
+        "They may also stand in \\pagelab\\pagelab.cfg or in the load options.\n"
         "In the editor Enter accepts, Esc leaves everything as it was.\n"
-        "They may also stand in \\pagelab\\pagelab.cfg or the load options.\n"
-        "Results go to the serial port. Q goes back to the firmware, nothing runs.";
+        "\n"
+        "Results go to the serial port. With on-exit=reboot the next start writes them to\n"
+        "\\pagelab\\results\\RUN.log on the boot volume. Q goes back to the firmware.";
     (void)draw_lines(menu, row, end, STYLE_NORMAL, text_of(help));
 }
 
-static void draw_details(struct menu *menu)
+/* In the rows [row, end): of the current scenario. */
+static void draw_details(struct menu *menu, unsigned row, unsigned end)
 {
-    unsigned row = TITLE_ROWS + menu_draw_list_rows(&menu->screen) + 1;
-    unsigned end = row + detail_rows(&menu->screen);
-    const struct library *library = menu->choice->library;
-    if (menu->mode == MENU_HELP)
-        draw_help(menu, row, end);
-    else if (library->count > 0 && library->scenarios[menu->current].error_count > 0)
-        draw_broken_details(menu, row, end, &library->scenarios[menu->current]);
-    else if (library->count > 0)
-        draw_good_details(menu, row, end, &library->scenarios[menu->current]);
+    const struct scenario *scenario = menu_current(menu);
+    if (scenario == NULL)
+        return;
+    if (scenario->error_count > 0)
+        draw_broken_details(menu, row, end, scenario);
+    else
+        draw_good_details(menu, row, end, scenario);
+}
+
+/* Between the title and the parameters. */
+static void draw_middle(struct menu *menu)
+{
+    unsigned details = TITLE_ROWS + menu_draw_list_rows(&menu->screen) + 1;
+    unsigned end = details + detail_rows(&menu->screen);
+    const struct scenario *scenario = menu_current(menu);
+    if (menu->mode == MENU_HELP) {
+        draw_help(menu, TITLE_ROWS, end);
+    } else if (menu->mode == MENU_DETAILS && scenario != NULL) {
+        screen_print(&menu->screen, TITLE_ROWS - 1, 2, STYLE_BRIGHT, "%.*s",
+                     TEXT_ARGS(scenario->name));
+        draw_details(menu, TITLE_ROWS + 1, end);
+    } else {
+        draw_list(menu);
+        draw_details(menu, details, end);
+    }
     draw_rule(menu, end);
 }
 
@@ -322,6 +382,11 @@ static void draw_state(struct menu *menu, unsigned row)
     if (menu->mode == MENU_EDITOR)
         screen_print(screen, row, 1, STYLE_NOTICE,
                      "Enter accepts the line, Esc drops the changes.");
+    else if (menu->mode == MENU_HELP)
+        screen_print(screen, row, 1, STYLE_NOTICE, "Any key goes back.");
+    else if (menu->mode == MENU_DETAILS)
+        screen_print(screen, row, 1, STYLE_NOTICE,
+                     "Up and Down show other scenarios; any other key goes back.");
     else if (menu->choice->error.text[0] != '\0')
         screen_print(screen, row, 1, STYLE_NOTICE,
                      "Nothing runs before the parameters are corrected: press E.");
@@ -340,16 +405,16 @@ void menu_draw(struct menu *menu)
     struct screen *screen = &menu->screen;
     screen_clear(screen);
     draw_title(menu);
-    draw_list(menu);
-    draw_details(menu);
+    draw_middle(menu);
     if (menu->mode == MENU_EDITOR)
         draw_editor(menu, row_up(screen, 5));
     else
         draw_parameters(menu, row_up(screen, 5));
     draw_message(menu, row_up(screen, 4), row_up(screen, 2));
     draw_state(menu, row_up(screen, 2));
-    screen_print(screen, row_up(screen, 1), 0, STYLE_BAR,
-                 " Up/Down move  Space tick  A all  N none  E edit  Enter run  ? help  Q quit");
+    screen_print(
+        screen, row_up(screen, 1), 0, STYLE_BAR,
+        " Up/Down move  Space tick  A all  N none  T tag  D details  E edit  ? help  Q quit");
     screen_paint(screen, row_up(screen, 1), 0, screen->columns, STYLE_BAR);
     screen_show(screen);
 }

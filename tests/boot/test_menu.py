@@ -14,6 +14,7 @@ RUN_SECONDS = 120
 KEYS_MAX = 40
 # The menu redraws only what changes: look for words, not for lines.
 ENTER = "\r"
+HIGHLIGHTED = r"> \[[x ]\] ([a-z-]+)"
 
 
 @pytest.fixture
@@ -49,7 +50,6 @@ def names(out: Path) -> list[str]:
 
 
 def test_lists_and_runs_the_users_scenario(menu: pexpect.spawn, out: Path) -> None:
-    menu.expect("hello")
     menu.send("n")
     menu.expect("Enter runs the current scenario alone")
     for _ in range(KEYS_MAX):
@@ -84,3 +84,57 @@ def test_timeout_runs_the_default(tmp_path: Path, out: Path) -> None:
     run = machine.boot(out, "menu=on", "timeout=2", "run=null")
     assert run.status == 0, run
     assert names(out) == ["null"]
+
+
+def highlighted(menu: pexpect.spawn, key: str) -> str:
+    """Presses a key; the scenario that is highlighted then."""
+    menu.send(key)
+    menu.expect(HIGHLIGHTED)
+    return str(menu.match[1])
+
+
+@pytest.mark.parametrize(("home", "end"), [("\x1b[H", "\x1b[F"), ("\x1b[1~", "\x1b[4~"),
+                                           ("\x1bOH", "\x1bOF")],
+                         ids=["xterm", "tmux", "application"])
+def test_home_and_end(menu: pexpect.spawn, home: str, end: str) -> None:
+    """As the terminals of this world send them, whatever the firmware makes of it."""
+    menu.expect("Enter run")
+    first = highlighted(menu, "j")
+    assert highlighted(menu, end) > first
+    assert highlighted(menu, home) < first
+    menu.send("q")
+
+
+def test_one_tag(menu: pexpect.spawn, out: Path) -> None:
+    """The tags come in turn; A and N are for those that are listed."""
+    menu.expect("Enter run")
+    menu.send("n")
+    menu.expect("0 of [0-9]+ ticked")
+    for _ in range(KEYS_MAX):
+        menu.send("t")
+        menu.expect(r"tag ([a-z]+): ([0-9]+) of")
+        if menu.match[1] == "mine":
+            break
+    assert menu.match[2] == "1"
+    menu.send("a")
+    menu.expect("Enter runs 1 scenario")
+    menu.send("\x1b")
+    menu.expect("what it shows")
+    menu.send(ENTER)
+    assert finish(menu) == 0
+    assert names(out) == ["hello"]
+
+
+def test_details_and_help(menu: pexpect.spawn) -> None:
+    menu.expect("Enter run")
+    menu.send("?")
+    menu.expect("Any key goes back")
+    menu.send("?")
+    menu.expect("what it shows")
+    menu.send("j")
+    menu.send("d")
+    menu.expect("built in; tags")
+    menu.expect("Up and Down show other scenarios")
+    menu.send("q")
+    menu.expect("what it shows")
+    menu.send("q")

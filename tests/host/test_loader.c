@@ -9,6 +9,7 @@
 
 #include "core/random.h"
 #include "efi/core_image.h"
+#include "efi/escape.h"
 #include "efi/line_editor.h"
 #include "efi/memory_map.h"
 #include "efi/page_tables.h"
@@ -442,6 +443,57 @@ static void assert_line(const struct line_editor *editor, const char *expected)
     assert_true(editor->cursor <= editor->size);
 }
 
+/* What a terminal sends behind ESC, and which key that is; NULL: it begins no key. */
+static void test_escape_sequences(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *sequence;
+        enum key_code code;
+    } sequences[] = {
+        {"[A", KEY_UP},
+        {"[B", KEY_DOWN},
+        {"[C", KEY_RIGHT},
+        {"[D", KEY_LEFT},
+        {"OA", KEY_UP},
+        {"[H", KEY_HOME},
+        {"[F", KEY_END},
+        {"OH", KEY_HOME},
+        {"OF", KEY_END},
+        {"[1~", KEY_HOME},
+        {"[4~", KEY_END},
+        {"[7~", KEY_HOME},
+        {"[8~", KEY_END},
+        {"[3~", KEY_DELETE},
+        {"[5~", KEY_PAGE_UP},
+        {"[6~", KEY_PAGE_DOWN},
+        {"OP", KEY_F1},
+        {"[11~", KEY_F1},
+        {"[[A", KEY_F1},
+        {"[1;5H", KEY_HOME},
+        {"[6;2~", KEY_PAGE_DOWN},
+        {"[15~", KEY_OTHER},
+        {"[99999999999999~", KEY_OTHER},
+        {"[[B", KEY_OTHER},
+        {"[200~", KEY_OTHER},
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(sequences); i++) {
+        struct escape escape;
+        struct key key = {KEY_ESCAPE, '\0'};
+        const char *at = sequences[i].sequence;
+        escape_init(&escape);
+        for (; at[1] != '\0'; at++)
+            assert_int_equal(escape_feed(&escape, *at, &key), ESCAPE_GOES_ON);
+        assert_int_equal(escape_feed(&escape, *at, &key), ESCAPE_DONE);
+        assert_int_equal(key.code, sequences[i].code);
+    }
+    struct escape escape;
+    struct key key = {KEY_ESCAPE, '\0'};
+    escape_init(&escape);
+    assert_int_equal(escape_feed(&escape, 'q', &key), ESCAPE_REFUSED);
+    assert_int_equal(key.code, KEY_ESCAPE);
+}
+
 static void test_line_editor(void **state)
 {
     (void)state;
@@ -479,7 +531,7 @@ int main(void)
         cmocka_unit_test(test_direct_map),           cmocka_unit_test(test_tables_refuse),
         cmocka_unit_test(test_core_loads),           cmocka_unit_test(test_core_is_checked),
         cmocka_unit_test(test_core_survives_damage), cmocka_unit_test(test_decode),
-        cmocka_unit_test(test_line_editor),
+        cmocka_unit_test(test_escape_sequences),     cmocka_unit_test(test_line_editor),
     };
     return cmocka_run_group_tests_name("loader", tests, NULL, NULL);
 }
