@@ -20,9 +20,12 @@ struct block_ops {
     /* Blocks first..first+count-1, inside the device, at most `pages_max` pages of them. EIO. */
     result_t (*read)(struct block_device *device, uint64_t first, uint64_t count,
                      const phys_t *pages);
-    /* EIO; ENOMEM, and then nothing was written. NULL: the device is read-only. */
+    /* EIO: anything may have been written. NULL: the device is read-only. */
     result_t (*write)(struct block_device *device, uint64_t first, uint64_t count,
                       const phys_t *pages);
+    /* Takes whatever memory writing these blocks will need, so that it can be written back when there
+     * is none left. ENOMEM. NULL: it needs none. */
+    result_t (*reserve)(struct block_device *device, uint64_t first, uint64_t count);
 };
 
 /* Immutable once made, as far as its users are concerned. */
@@ -46,6 +49,9 @@ result_t block_read(struct block_device *device, uint64_t offset_bytes, uint64_t
                     const phys_t *pages);
 result_t block_write(struct block_device *device, uint64_t offset_bytes, uint64_t size_bytes,
                      const phys_t *pages);
+
+/* Before what will have to be written becomes different from what the device has; errors as above. */
+result_t block_reserve(struct block_device *device, uint64_t offset_bytes, uint64_t size_bytes);
 
 /* The eight bytes at this offset (a multiple of 8) of content that PageLab has made. */
 static inline uint64_t block_pattern(uint64_t offset_bytes)

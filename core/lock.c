@@ -6,6 +6,7 @@ static const char *const rank_names[RANK_COUNT] = {
     [RANK_SPACE] = "space",
     [RANK_REGION] = "region",
     [RANK_OBJECT] = "object",
+    [RANK_OVERLAY] = "overlay",
     [RANK_RECLAIM] = "reclaim",
     [RANK_PAGE_DIRECTORY] = "page directory",
     [RANK_BLOCK] = "block device",

@@ -16,6 +16,7 @@ enum lock_rank {
     RANK_SPACE,
     RANK_REGION,
     RANK_OBJECT,
+    RANK_OVERLAY, /* objects that show another object where they have nothing themselves */
     RANK_RECLAIM,
     RANK_PAGE_DIRECTORY,
     RANK_BLOCK,

@@ -10,7 +10,7 @@
  *     upper entry      whole table becomes writable   -> fault.cow_reuse, once for 2 MiB
  *     without W
  */
-#include "core/mm/anonymous.h"
+#include "core/mm/anonymous_type.h"
 
 #include "core/check.h"
 #include "core/mm/audit.h"
@@ -43,10 +43,20 @@ static inline struct anonymous *anonymous_alloc(uint64_t page_count, uint16_t ph
     return anonymous;
 }
 
-static void anonymous_set_phase(struct object *object, uint16_t phase)
+void anonymous_set_phase(struct object *object, uint16_t phase)
 {
     object->phase = phase;
     slot_table_init(&anonymous_of(object)->table, phase + object->page_count);
+}
+
+void anonymous_init(struct anonymous *anonymous, enum commit commit)
+{
+    anonymous->table = (struct slot_table){0}; /* sized when it is mapped */
+    anonymous->live_pages = anonymous->object.page_count;
+    anonymous->committed = commit == COMMIT_ON;
+    anonymous->forked = false;
+    anonymous->purgeable = false;
+    anonymous->is_volatile = false;
 }
 
 result_t anonymous_create(uint64_t page_count, enum commit commit, struct object **object)
@@ -60,12 +70,7 @@ result_t anonymous_create(uint64_t page_count, enum commit commit, struct object
         return ENOMEM;
     }
 
-    anonymous->table = (struct slot_table){0}; /* sized when it is mapped */
-    anonymous->live_pages = page_count;
-    anonymous->committed = commit == COMMIT_ON;
-    anonymous->forked = false;
-    anonymous->purgeable = false;
-    anonymous->is_volatile = false;
+    anonymous_init(anonymous, commit);
     *object = &anonymous->object;
     return OK;
 }
@@ -306,6 +311,13 @@ static struct fault_result anonymous_fault(struct object *object, struct region 
     return result;
 }
 
+struct fault_result anonymous_fault_locked(struct anonymous *anonymous, struct region *region,
+                                           uint64_t address, unsigned access)
+{
+    return (access & ACCESS_WRITE) != 0 ? fault_write(anonymous, region, address)
+                                        : fault_read(anonymous, region, address);
+}
+
 /* --- access that bypasses page tables ------------------------------------------------------------------------ */
 
 static void unmap_page(struct region *region, uint64_t address)
@@ -316,29 +328,55 @@ static void unmap_page(struct region *region, uint64_t address)
     tlb_gather_flush(&gather, region->space);
 }
 
-static result_t anonymous_page(struct object *object, struct region *region, uint64_t address,
+void anonymous_unmap_slot(struct anonymous *anonymous, struct region *region, uint64_t address)
+{
+    unmap_page(region, address);
+    object_unmap_slot_elsewhere(&anonymous->object, region_slot(region, address), region);
+}
+
+result_t anonymous_page_locked(struct anonymous *anonymous, struct region *region, uint64_t address,
                                enum page_use use, phys_t *page)
 {
-    struct anonymous *anonymous = anonymous_of(object);
     uint64_t slot = region_slot(region, address);
-    lock_acquire(&object->lock);
     struct leaf *leaf = slot_table_leaf(&anonymous->table, slot);
-    result_t result = OK;
     if (use == PAGE_FOR_WRITING) {
         enum counter event;
         leaf = own_page(anonymous, region, slot, &event);
-        result = leaf ? OK : ENOMEM;
-        if (leaf && event != COUNTER_FAULT_RESIDENT) {
-            unmap_page(region, address);
-            object_unmap_slot_elsewhere(object, slot, region);
-        }
+        if (!leaf)
+            return ENOMEM;
+        if (event != COUNTER_FAULT_RESIDENT)
+            anonymous_unmap_slot(anonymous, region, address);
     }
-    if (result == OK) {
-        uint64_t data = leaf ? leaf->slots[slot % LEAF_SLOTS] : 0;
-        *page = data == 0 ? mm.zero_page : slot_phys(data);
-    }
+    uint64_t data = leaf ? leaf->slots[slot % LEAF_SLOTS] : 0;
+    *page = data == 0 ? mm.zero_page : slot_phys(data);
+    return OK;
+}
+
+static result_t anonymous_page(struct object *object, struct region *region, uint64_t address,
+                               enum page_use use, phys_t *page)
+{
+    lock_acquire(&object->lock);
+    result_t result = anonymous_page_locked(anonymous_of(object), region, address, use, page);
     lock_release(&object->lock);
     return result;
+}
+
+result_t anonymous_copy_in(struct anonymous *anonymous, struct region *region, uint64_t slot,
+                           phys_t source)
+{
+    phys_t page;
+    bool promised = anonymous->committed;
+    if ((promised ? frames_take_promised(&page) : frames_take(FRAME_DATA, &page)) != OK)
+        return ENOMEM;
+    machine_page_copy(machine_phys_to_virt(page), machine_phys_to_virt(source));
+    struct leaf *leaf = make_own_leaf(anonymous, region, slot, NULL);
+    if (leaf)
+        slot_table_put(&anonymous->table, leaf_frame(leaf), &leaf->slots[slot % LEAF_SLOTS], page);
+    else if (promised)
+        frames_return_promised(page);
+    else
+        frames_give(page);
+    return leaf ? OK : ENOMEM;
 }
 
 /* --- fork, discard, end ---------------------------------------------------------------------------------------- */
@@ -358,44 +396,51 @@ static void write_protect_regions(struct object *object, const struct space *spa
     }
 }
 
-static result_t anonymous_fork(struct object *object, struct space *space,
-                               struct tlb_gather *gather, struct object **copy)
+result_t anonymous_fork_into(struct anonymous *parent, struct anonymous *child, struct space *space,
+                             struct tlb_gather *gather)
 {
-    struct anonymous *parent = anonymous_of(object);
-    struct anonymous *child = anonymous_alloc(object->page_count, object->phase);
-    if (!child)
-        return ENOMEM;
-    child->object.exclusive = object->exclusive;
+    child->object.exclusive = parent->object.exclusive;
     child->purgeable = parent->purgeable;
     child->is_volatile = false;
     child->forked = true;
-    lock_acquire(&object->lock);
+    lock_acquire(&parent->object.lock);
     if (UNLIKELY(parent->is_volatile)) {
-        slot_table_init(&child->table, object->phase + object->page_count);
+        slot_table_init(&child->table, parent->object.phase + parent->object.page_count);
         anonymous_fork_volatile(parent, child);
-        lock_release(&object->lock);
-        *copy = &child->object;
+        lock_release(&parent->object.lock);
         return OK;
     }
     if (frames_promise(parent->table.resident) != OK)
-        goto free_child;
+        goto release;
     if (slot_table_share(&parent->table, &child->table) != OK)
         goto unpromise;
 
     child->live_pages = parent->live_pages;
     child->committed = false;
     parent->forked = true;
-    write_protect_regions(object, space, gather);
-    lock_release(&object->lock);
-    *copy = &child->object;
+    write_protect_regions(&parent->object, space, gather);
+    lock_release(&parent->object.lock);
     return OK;
 
 unpromise:
     frames_unpromise(parent->table.resident);
-free_child:
-    lock_release(&object->lock);
-    heap_free(child, sizeof *child);
+release:
+    lock_release(&parent->object.lock);
     return ENOMEM;
+}
+
+static result_t anonymous_fork(struct object *object, struct space *space,
+                               struct tlb_gather *gather, struct object **copy)
+{
+    struct anonymous *child = anonymous_alloc(object->page_count, object->phase);
+    if (!child)
+        return ENOMEM;
+    if (anonymous_fork_into(anonymous_of(object), child, space, gather) != OK) {
+        heap_free(child, sizeof *child);
+        return ENOMEM;
+    }
+    *copy = &child->object;
+    return OK;
 }
 
 /* Discarding a part of a leaf changes it: a shared one must be copied first. */
@@ -406,8 +451,8 @@ static bool is_shared_edge(const struct anonymous *anonymous, uint64_t slot)
     return leaf && leaf_is_shared(leaf);
 }
 
-static result_t anonymous_reserve_discard(struct object *object, uint64_t first_slot,
-                                          uint64_t slot_count, struct frame_reserve *reserve)
+result_t anonymous_reserve_discard(struct object *object, uint64_t first_slot, uint64_t slot_count,
+                                   struct frame_reserve *reserve)
 {
     struct anonymous *anonymous = anonymous_of(object);
     uint64_t end_slot = first_slot + slot_count;
@@ -421,8 +466,8 @@ static result_t anonymous_reserve_discard(struct object *object, uint64_t first_
     return result;
 }
 
-static void anonymous_prepare_discard(struct object *object, struct region *region, uint64_t base,
-                                      uint64_t end, struct frame_reserve *reserve)
+void anonymous_prepare_discard(struct object *object, struct region *region, uint64_t base,
+                               uint64_t end, struct frame_reserve *reserve)
 {
     struct anonymous *anonymous = anonymous_of(object);
     uint64_t first_slot = region_slot(region, base);
@@ -435,7 +480,7 @@ static void anonymous_prepare_discard(struct object *object, struct region *regi
     lock_release(&object->lock);
 }
 
-static void anonymous_discard(struct object *object, uint64_t first_slot, uint64_t slot_count)
+void anonymous_discard(struct object *object, uint64_t first_slot, uint64_t slot_count)
 {
     struct anonymous *anonymous = anonymous_of(object);
     struct frame_batch batch;
@@ -451,7 +496,7 @@ static void anonymous_discard(struct object *object, uint64_t first_slot, uint64
     frame_batch_end(&batch);
 }
 
-static void anonymous_forget(struct object *object, uint64_t first_slot, uint64_t slot_count)
+void anonymous_forget(struct object *object, uint64_t first_slot, uint64_t slot_count)
 {
     struct anonymous *anonymous = anonymous_of(object);
     struct frame_batch batch;
@@ -468,7 +513,7 @@ static void anonymous_forget(struct object *object, uint64_t first_slot, uint64_
     lock_release(&object->lock);
 }
 
-static result_t anonymous_extend(struct object *object, uint64_t first_slot, uint64_t slot_count)
+result_t anonymous_extend(struct object *object, uint64_t first_slot, uint64_t slot_count)
 {
     struct anonymous *anonymous = anonymous_of(object);
     uint64_t end_slot = first_slot + slot_count;
@@ -491,34 +536,38 @@ static result_t anonymous_extend(struct object *object, uint64_t first_slot, uin
     return result;
 }
 
-static uint64_t anonymous_resident(const struct object *object)
+uint64_t anonymous_resident(const struct object *object)
 {
     return CONTAINER_OF(object, struct anonymous, object)->table.resident;
 }
 
-static void anonymous_release(struct object *object)
+void anonymous_fini(struct anonymous *anonymous)
 {
-    struct anonymous *anonymous = anonymous_of(object);
     struct frame_batch batch;
     frame_batch_init(&batch);
     uint64_t promised = anonymous_promised(anonymous);
     uint64_t resident = anonymous->table.resident;
     if (UNLIKELY(anonymous->is_volatile))
-        reclaim_delist(object);
+        reclaim_delist(&anonymous->object);
     if (!anonymous->table.top) { /* never touched */
         frames_unpromise(promised);
-        heap_free(anonymous, sizeof *anonymous);
         return;
     }
     uint64_t freed = slot_table_fini(&anonymous->table, &batch);
     frames_unpromise(promised + resident - freed);
     frame_batch_end(&batch);
+}
+
+static void anonymous_release(struct object *object)
+{
+    struct anonymous *anonymous = anonymous_of(object);
+    anonymous_fini(anonymous);
     heap_free(anonymous, sizeof *anonymous);
 }
 
 /* --- audit --------------------------------------------------------------------------------------------------------- */
 
-static const char *anonymous_check_entry(struct object *object, uint64_t slot, uint64_t entry)
+const char *anonymous_check_entry(struct object *object, uint64_t slot, uint64_t entry)
 {
     struct anonymous *anonymous = anonymous_of(object);
     struct leaf *leaf = slot_table_leaf(&anonymous->table, slot);
@@ -536,55 +585,12 @@ static const char *anonymous_check_entry(struct object *object, uint64_t slot, u
     return NULL;
 }
 
-static void count_array(void *context, void *array, bool in_heap)
-{
-    if (in_heap)
-        audit_count_heap_object(context);
-    else
-        audit_count_frame(context, frame_of_virt(array), FRAME_NODE);
-}
-
-static void audit_leaf(struct audit *audit, struct leaf *leaf, uint64_t *resident)
-{
-    struct frame *frame = leaf_frame(leaf);
-    unsigned live = 0;
-    for (unsigned i = 0; i < LEAF_SLOTS; i++)
-        live += leaf->slots[i] != 0;
-    *resident += live;
-    if (live != frame->live)
-        audit_fail(audit, "leaf 0x%lx has %u slots with data and says %u",
-                   (unsigned long)frame_phys(frame).value, live, frame->live);
-    if (audit_count_frame(audit, frame, FRAME_LEAF) > 1)
-        return; /* its pages have been counted with another object */
-    for (unsigned i = 0; i < LEAF_SLOTS; i++) {
-        if (leaf->slots[i] == 0)
-            continue;
-        if (audit_count_frame(audit, slot_frame(leaf->slots[i]), FRAME_DATA) == 1)
-            audit_count_data(audit);
-    }
-}
-
-static void anonymous_audit(struct object *object, struct audit *audit)
+void anonymous_audit(struct object *object, struct audit *audit)
 {
     struct anonymous *anonymous = anonymous_of(object);
-    uint64_t resident = 0;
-    uint64_t index = 0;
-    uint64_t count;
-    struct leaf **array;
     audit_count_heap_object(audit);
-    slot_table_visit_arrays(&anonymous->table, count_array, audit);
-    while ((array = slot_table_next_array(&anonymous->table, &index, &count)) != NULL) {
-        struct leaf **leaf = &array[index & (LEAF_SLOTS - 1)];
-        for (uint64_t i = 0; i < count; i++) {
-            if (leaf[i])
-                audit_leaf(audit, leaf[i], &resident);
-        }
-        index += count;
-    }
-    if (resident != anonymous->table.resident)
-        audit_fail(audit, "an anonymous object has %lu pages with data and says %lu",
-                   (unsigned long)resident, (unsigned long)anonymous->table.resident);
-    audit_count_promises(audit, anonymous_promised(anonymous), resident);
+    audit_count_slots(audit, &anonymous->table);
+    audit_count_promises(audit, anonymous_promised(anonymous));
 }
 
 static const struct object_ops anonymous_ops = {

@@ -48,19 +48,64 @@ uint32_t audit_count_frame(struct audit *audit, struct frame *frame, enum frame_
     return ++frame->audit;
 }
 
-void audit_count_data(struct audit *audit)
-{
-    audit->data_frames++;
-}
-
 void audit_count_heap_object(struct audit *audit)
 {
     audit->heap_objects++;
 }
 
-void audit_count_promises(struct audit *audit, uint64_t promised, uint64_t resident)
+void audit_count_promises(struct audit *audit, uint64_t promised)
 {
     audit->promised += promised;
+}
+
+/* --- slot tables ----------------------------------------------------------------------------------------- */
+
+static void count_array(void *context, void *array, bool in_heap)
+{
+    if (in_heap)
+        audit_count_heap_object(context);
+    else
+        audit_count_frame(context, frame_of_virt(array), FRAME_NODE);
+}
+
+static void audit_leaf(struct audit *audit, struct leaf *leaf, uint64_t *resident)
+{
+    struct frame *frame = leaf_frame(leaf);
+    unsigned live = 0;
+    for (unsigned i = 0; i < LEAF_SLOTS; i++)
+        live += leaf->slots[i] != 0;
+    *resident += live;
+    if (live != frame->live)
+        audit_fail(audit, "leaf 0x%lx has %u slots with data and says %u", frame_address(frame),
+                   live, frame->live);
+    if (audit_count_frame(audit, frame, FRAME_LEAF) > 1)
+        return; /* its pages have been counted with another table */
+    for (unsigned i = 0; i < LEAF_SLOTS; i++) {
+        if (leaf->slots[i] == 0)
+            continue;
+        if (audit_count_frame(audit, slot_frame(leaf->slots[i]), FRAME_DATA) == 1)
+            audit->data_frames++;
+    }
+}
+
+void audit_count_slots(struct audit *audit, const struct slot_table *table)
+{
+    uint64_t resident = 0;
+    uint64_t index = 0;
+    uint64_t count;
+    struct leaf **array;
+    slot_table_visit_arrays(table, count_array, audit);
+    while ((array = slot_table_next_array(table, &index, &count)) != NULL) {
+        struct leaf **leaf = &array[index & (LEAF_SLOTS - 1)];
+        for (uint64_t i = 0; i < count; i++) {
+            if (leaf[i])
+                audit_leaf(audit, leaf[i], &resident);
+        }
+        index += count;
+    }
+    if (resident != table->resident)
+        audit_fail(audit, "a slot table has %lu pages with data and says %lu",
+                   (unsigned long)resident, (unsigned long)table->resident);
     audit->resident += resident;
 }
 
@@ -172,7 +217,7 @@ static uint64_t count_tables(struct audit *audit, phys_t table, unsigned level)
     }
 }
 
-static void audit_object(struct audit *audit, struct object *object)
+void audit_object(struct audit *audit, struct object *object)
 {
     if (object->audit_round == audit_round)
         return;

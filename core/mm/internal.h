@@ -32,6 +32,8 @@ struct mm {
 
     struct random random;          /* seeds of spaces */
     struct frame_reserve squeezed; /* frames that `squeeze` keeps from scenarios */
+    unsigned
+        map_around; /* policy: pages that a read fault on a resident file page maps; 0: that one */
 
     struct lock kernel_lock; /* kernel_tree, kernel tables */
     struct region_tree kernel_tree;

@@ -15,7 +15,7 @@ void object_name(struct object *object)
 
 result_t object_drop(struct object *object)
 {
-    if (!list_is_empty(&object->regions))
+    if (object_region_count(object) != 0)
         return EBUSY;
     object_unname(object);
     return OK;
@@ -36,6 +36,8 @@ uint64_t object_region_count(struct object *object)
     lock_acquire(&object->lock);
     for (struct list_node *link = object->regions.next; link != &object->regions; link = link->next)
         count++;
+    if (object->ops->other_regions)
+        count += object->ops->other_regions(object);
     lock_release(&object->lock);
     return count;
 }

@@ -70,6 +70,17 @@ struct object_ops {
     /* Gives up `wanted` pages if it can, entries first; returns how many frames that won. Called without
      * locks, for objects that reclaim_enlist() has listed. */
     uint64_t (*reclaim)(struct object *object, enum reclaim_stage stage, uint64_t wanted);
+    /* An object that a private region shows in place of this one: page_count pages of it from
+     * first_page on. NULL: private regions show the object itself. ENOMEM. */
+    result_t (*make_private)(struct object *object, uint64_t first_page, uint64_t page_count,
+                             bool commit, struct object **copy);
+    /* Writes what has changed in these slots to where they come from; what lies beyond the object is
+     * passed over. NULL: they come from nowhere, or cannot change. EIO. */
+    result_t (*sync)(struct object *object, uint64_t first_slot, uint64_t slot_count);
+    /* Regions that show it through other objects. NULL: there are no such regions. */
+    uint64_t (*other_regions)(struct object *object);
+    /* Regions may reach beyond the object's end; a fault there is `bus`. */
+    bool overhangs;
     /* Pages with content. */
     uint64_t (*resident)(const struct object *object);
     /* May this entry show this slot? For the audit; NULL, or what is wrong. */

@@ -3,7 +3,8 @@
  *   top array -> (nodes of 512 pointers ->) leaf: 512 slots -> frame
  *
  * Concepts: a leaf is a frame, found through at most three levels of pointer arrays, the top one as
- * large as the object needs. A slot is a physical address | SLOT_PRESENT, or 0. Whoever must change a
+ * large as the object needs. A slot is a physical address | SLOT_PRESENT | what the memory type notes in
+ * SLOT_NOTES, or 0. Whoever must change a
  * slot of a shared leaf copies the leaf first.
  * Invariants: a frame's references are the leaves that hold it; a leaf's are the tables that hold it;
  * a leaf's `live` is the number of its present slots; `resident` is the sum over the table's leaves.
@@ -16,6 +17,7 @@
 #define LEAF_SHIFT 9
 #define LEAF_SLOTS 512
 #define SLOT_PRESENT 1ull
+#define SLOT_NOTES 0xffeull
 
 struct leaf {
     uint64_t slots[LEAF_SLOTS];
@@ -76,7 +78,7 @@ static inline struct frame *leaf_frame(const struct leaf *leaf)
 
 static inline phys_t slot_phys(uint64_t slot)
 {
-    return phys(slot & ~(uint64_t)SLOT_PRESENT);
+    return phys(slot & ~(SLOT_PRESENT | SLOT_NOTES));
 }
 
 static inline struct frame *slot_frame(uint64_t slot)

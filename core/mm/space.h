@@ -98,6 +98,10 @@ result_t space_advise(struct space *space, struct range range, enum advice advic
 result_t space_set_volatile(struct space *space, struct range range, bool to_volatile,
                             bool *purged);
 
+/* Writes what has changed in files that the range shares back to their devices. ENOENT: a part is not
+ * mapped or has no object; ENOTSUP: a part is no shared file that can be written; EIO. */
+result_t space_sync(struct space *space, struct range range);
+
 /* Maps what `from` shows at an address, shared and with the same rights: size_bytes of it, at args->at.
  * args->object, offset, size and rights are ignored. ENOENT: nothing with an object is mapped there; EINVAL: more than one region;
  * else as space_map(). */

@@ -1,4 +1,4 @@
-/* Advice about memory: what will be needed, what will not. See space.h. */
+/* Advice about memory: what will be needed, what will not, what is to be kept. See space.h. */
 #include "core/mm/internal.h"
 #include "core/mm/object.h"
 #include "core/mm/part.h"
@@ -79,8 +79,8 @@ static result_t willneed(struct space *space, struct range range) REQUIRES(space
         if ((region->prot & PROT_READ) == 0)
             continue;
         for (uint64_t at = part.base; at < part.end; at += PAGE_SIZE) {
-            if (region->object->ops->fault(region->object, region, at, ACCESS_READ).outcome !=
-                FAULT_RESOLVED)
+            if (region->object->ops->fault(region->object, region, at, ACCESS_READ).outcome ==
+                FAULT_NOMEM)
                 return ENOMEM;
         }
     }
@@ -135,5 +135,34 @@ result_t space_set_volatile(struct space *space, struct range range, bool to_vol
         result = set_volatile(space, range, to_volatile, purged);
         lock_release(&space->lock);
     } while (reclaim_retry(result, &tries));
+    return result;
+}
+
+static result_t sync(struct space *space, struct range range) REQUIRES(space->lock)
+{
+    uint64_t end = range.base + range.size_bytes;
+    result_t result = OK;
+    struct region *first = space_first_in(space, range);
+    for (struct region *region = first; region; region = region_next_below(region, end)) {
+        if (!region->object->ops->sync)
+            return ENOTSUP;
+    }
+    for (struct region *region = first; region && result == OK;
+         region = region_next_below(region, end)) {
+        struct part part = part_of(region, range);
+        result = region->object->ops->sync(region->object, region_slot(region, part.base),
+                                           (part.end - part.base) >> PAGE_SHIFT);
+    }
+    return result;
+}
+
+result_t space_sync(struct space *space, struct range range)
+{
+    result_t result = space_validate_range(space, range);
+    if (result != OK)
+        return result;
+    lock_acquire(&space->lock);
+    result = space_is_backed(space, range) ? sync(space, range) : ENOENT;
+    lock_release(&space->lock);
     return result;
 }

@@ -24,6 +24,12 @@ static inline result_t validate_place(const struct space *space, const struct ma
     return OK;
 }
 
+/* Does the region show an object of its own in place of the one named? */
+static bool gets_copy(const struct map_args *args)
+{
+    return args->object && !args->shared && args->object->ops->make_private;
+}
+
 static result_t validate_map(const struct space *space, const struct map_args *args)
 {
     if (args->size_bytes == 0 || !is_page_aligned(args->size_bytes) || args->prot > PROT_ALL)
@@ -34,9 +40,9 @@ static result_t validate_map(const struct space *space, const struct map_args *a
         if (!is_page_aligned(args->offset_bytes))
             return EINVAL;
         if (args->offset_bytes > object_bytes ||
-            args->size_bytes > object_bytes - args->offset_bytes)
+            (args->size_bytes > object_bytes - args->offset_bytes && !object->ops->overhangs))
             return ERANGE;
-        if ((args->prot & ~object->ops->rights) != 0)
+        if ((args->prot & ~object->ops->rights) != 0 && !gets_copy(args))
             return EACCES;
     }
     return validate_place(space, args);
@@ -46,6 +52,14 @@ static result_t validate_map(const struct space *space, const struct map_args *a
 static inline struct object *get_object(const struct map_args *args)
 {
     struct object *object = args->object;
+    if (UNLIKELY(gets_copy(args))) {
+        /* What cannot be written needs no frames of its own. */
+        bool commit = args->commit && (args->prot & PROT_WRITE) != 0;
+        return object->ops->make_private(object, args->offset_bytes >> PAGE_SHIFT,
+                                         args->size_bytes >> PAGE_SHIFT, commit, &object) == OK
+                   ? object
+                   : NULL;
+    }
     if (object) {
         object_get(object);
         return object;
@@ -118,8 +132,9 @@ static inline result_t place(struct space *space, const struct map_args *args,
 }
 
 /* Gives the placed region its object, whose phase the first mapping decides. */
-static inline void show(struct region *region, struct object *object, uint64_t offset_bytes)
+static inline void show(struct region *region, struct object *object, const struct map_args *args)
 {
+    uint64_t offset_bytes = object == args->object ? args->offset_bytes : 0;
     if (!object->placed) {
         uint64_t phase = (region->node.base - offset_bytes) >> PAGE_SHIFT;
         object->ops->set_phase(object, phase % LEAF_SLOTS);
@@ -128,15 +143,14 @@ static inline void show(struct region *region, struct object *object, uint64_t o
     region_show(region, object, object->phase + (offset_bytes >> PAGE_SHIFT));
 }
 
-/* Maps every page as an access would; the strongest that the rights allow. */
+/* Maps every page as an access would, the strongest that the rights allow, but those that are `bus`. */
 static result_t populate(struct region *region)
 {
     if (!region->object || region->prot == PROT_NONE)
         return OK;
     unsigned access = (region->prot & PROT_WRITE) != 0 ? ACCESS_WRITE : ACCESS_READ;
     for (uint64_t at = region->node.base; at < region->node.end; at += PAGE_SIZE) {
-        if (region->object->ops->fault(region->object, region, at, access).outcome !=
-            FAULT_RESOLVED)
+        if (region->object->ops->fault(region->object, region, at, access).outcome == FAULT_NOMEM)
             return ENOMEM;
     }
     return OK;
@@ -150,7 +164,7 @@ static result_t populate_aside(struct space *aside, const struct map_args *args,
     region->node.base = args->address;
     region->node.end = args->address + args->size_bytes;
     region->space = aside;
-    show(region, object, args->offset_bytes);
+    show(region, object, args);
     if (page_directory_init(&aside->directory) != OK)
         return ENOMEM;
     if (populate(region) == OK)
@@ -205,7 +219,7 @@ static inline result_t map_made(struct space *space, const struct map_args *args
     }
 
     if (object && !region->object)
-        show(region, object, args->offset_bytes);
+        show(region, object, args);
     *base = region_base(region);
     if (args->populate && !replace && populate(region) != OK) {
         space_remove_locked(space, region);

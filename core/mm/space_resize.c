@@ -16,7 +16,8 @@ static result_t extend_object(struct region *region, uint64_t more_bytes)
     if (object->exclusive)
         return object->ops->extend(object, end_slot, more_bytes >> PAGE_SHIFT);
     uint64_t object_end = object->phase + object->page_count;
-    return end_slot + (more_bytes >> PAGE_SHIFT) <= object_end ? OK : ERANGE;
+    bool fits = end_slot + (more_bytes >> PAGE_SHIFT) <= object_end;
+    return fits || object->ops->overhangs ? OK : ERANGE;
 }
 
 static result_t grow(struct space *space, struct range range, uint64_t more_bytes)

@@ -1,0 +1,74 @@
+/* File memory: pages of a block device, kept in memory while there is room.
+ *
+ * Concepts: a file object is a window of a device and a cache of its pages. Regions that share show the
+ * cached frames themselves; a private region shows an object of its own over the file (file_private.c): the
+ * cache's frames for reading, and copies of what was written.
+ * A page that is not there is read with those behind it: one at first, twice as many whenever the
+ * miss is where the last read ended, so that who goes through a file waits seldom, and who jumps about
+ * reads nothing in vain. A resident page is mapped with its resident neighbours (map_around).
+ * A page is dirty from the first write on: it becomes writable only by a fault, and when it is written
+ * back W is taken from all entries first. Before it becomes dirty the device takes what memory the
+ * writing will need.
+ * Slots are page indices: the phase is 0 whatever the address is. A page wholly past the end of the
+ * file or of its device, or one that cannot be read, is `bus`.
+ * Invariants: a cached frame and its leaf have one reference; a writable entry's slot is dirty.
+ * Locking: the object's lock guards cache and entries, and is held while the device is read; locks of
+ * private objects, of RANK_OVERLAY, come inside it. */
+#ifndef CORE_MM_FILE_H
+#define CORE_MM_FILE_H
+
+#include "core/block.h"
+#include "core/mm/object.h"
+#include "core/mm/ramdisk.h"
+
+struct file {
+    struct object object;
+    struct slot_table table;
+    struct block_device *device;
+    struct ramdisk *ramdisk;   /* the device, when it is the file's own; else NULL */
+    uint64_t offset_bytes;     /* of the file in the device */
+    uint64_t readable_pages;   /* of which the device has something */
+    uint64_t next_miss;        /* where the next miss of a sequential reader will be */
+    unsigned ahead;            /* pages that the last miss was to read */
+    unsigned window;           /* pages that it read: there were no more to read */
+    struct list_node privates; /* struct file_private.link */
+};
+
+#define FILE_WINDOW_MAX 64
+/* A resident page is mapped with those of this aligned group (policy.map_around: 0 or 16). */
+#define FILE_AROUND_MAX 16
+
+static inline struct file *file_of(struct object *object)
+{
+    return CONTAINER_OF(object, struct file, object);
+}
+
+/* A file of a device, from a byte that is a page's first; the device must outlive it. References 1.
+ * EINVAL, ENOMEM. */
+result_t file_create(struct block_device *device, uint64_t offset_bytes, uint64_t page_count,
+                     struct object **object);
+/* The same on a RAM disk of its own. */
+result_t file_create_on_ramdisk(uint64_t offset_bytes, uint64_t page_count, struct object **object);
+/* Makes the file shorter. What was mapped beyond is `bus` from now on, what was written there is
+ * lost. */
+void file_truncate(struct object *object, uint64_t page_count);
+
+/* For file_private.c. The cached frame of a page, read if need be. *event: fault.file_major if so. The
+ * outcome is FAULT_RESOLVED, FAULT_BUS or FAULT_NOMEM. */
+enum fault_outcome file_get_page(struct file *file, uint64_t page, enum counter *event,
+                                 phys_t *frame) REQUIRES(file->object.lock);
+/* An operation that file_get_page() has begun fails: what it read goes again, and nothing has changed. */
+void file_undo_read(struct file *file, uint64_t page, enum counter event)
+    REQUIRES(file->object.lock);
+/* The frame if the page is resident, else PHYS_NONE. */
+phys_t file_resident_page(const struct file *file, uint64_t page) REQUIRES(file->object.lock);
+/* An object for private regions, with a reference to the file. ENOMEM. */
+result_t file_private_create(struct object *object, uint64_t first_page, uint64_t page_count,
+                             bool commit, struct object **overlay);
+/* Removes the entries that show pages of the file through a private object. */
+void file_private_unmap(struct object *overlay, uint64_t first_page, uint64_t page_count);
+
+struct file_private;
+struct object *file_private_of_link(struct list_node *link);
+
+#endif

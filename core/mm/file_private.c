@@ -1,0 +1,353 @@
+/* Private memory over a file: anonymous memory whose empty slots show the file's pages, for reading.
+ *
+ *   read     slot empty      the cache's frame, never writable   fault.file_minor, fault.file_major
+ *            slot has data   as anonymous memory
+ *   write    slot empty      a frame of its own, copied          fault.cow_copy
+ *            slot has data   as anonymous memory
+ *
+ * Fork, promises and write protection are those of anonymous memory, so what one side writes the other
+ * does not see. An entry that shows the cache counts as one of the zero page: never writable, and of no
+ * leaf. Locking: file.h. */
+#include "core/mm/anonymous_type.h"
+#include "core/mm/audit.h"
+#include "core/mm/file.h"
+#include "core/mm/heap.h"
+#include "core/mm/internal.h"
+#include "core/mm/space.h"
+
+struct file_private {
+    struct anonymous anonymous;
+    struct file *file;     /* holds a reference */
+    uint64_t first_page;   /* of the file, at the object's first slot */
+    struct list_node link; /* in file->privates, under the file's lock */
+};
+
+static const struct object_ops file_private_ops;
+
+static struct file_private *private_of(struct object *object)
+{
+    return CONTAINER_OF(object, struct file_private, anonymous.object);
+}
+
+struct object *file_private_of_link(struct list_node *link)
+{
+    return &CONTAINER_OF(link, struct file_private, link)->anonymous.object;
+}
+
+static uint64_t page_of_slot(const struct file_private *private, uint64_t slot)
+{
+    return private->first_page + (slot - private->anonymous.object.phase);
+}
+
+/* --- life ------------------------------------------------------------------------------------------------ */
+
+static struct file_private *alloc(struct file *file, uint64_t first_page, uint64_t page_count,
+                                  uint16_t phase)
+{
+    struct file_private *private = heap_alloc(sizeof *private);
+    if (!private)
+        return NULL;
+    *private = (struct file_private){.file = file, .first_page = first_page};
+    struct object *object = &private->anonymous.object;
+    object_init(object, &file_private_ops, page_count, phase);
+    lock_init(&object->lock, RANK_OVERLAY, "private file");
+    return private;
+}
+
+static void join_file(struct file_private *private)
+{
+    struct object *file = &private->file->object;
+    object_get(file);
+    lock_acquire(&file->lock);
+    list_add_last(&private->file->privates, &private->link);
+    lock_release(&file->lock);
+}
+
+result_t file_private_create(struct object *object, uint64_t first_page, uint64_t page_count,
+                             bool commit, struct object **overlay)
+{
+    if (commit && frames_promise(page_count) != OK)
+        return ENOMEM;
+    struct file_private *private = alloc(file_of(object), first_page, page_count, 0);
+    if (!private) {
+        if (commit)
+            frames_unpromise(page_count);
+        return ENOMEM;
+    }
+    anonymous_init(&private->anonymous, commit ? COMMIT_ON : COMMIT_OFF);
+    private->anonymous.object.exclusive = true;
+    join_file(private);
+    *overlay = &private->anonymous.object;
+    return OK;
+}
+
+static void private_release(struct object *object)
+{
+    struct file_private *private = private_of(object);
+    struct object *file = &private->file->object;
+    lock_acquire(&file->lock);
+    list_remove(&private->link);
+    lock_release(&file->lock);
+    anonymous_fini(&private->anonymous);
+    heap_free(private, sizeof *private);
+    object_put(file);
+}
+
+static result_t private_fork(struct object *object, struct space *space, struct tlb_gather *gather,
+                             struct object **copy)
+{
+    struct file_private *parent = private_of(object);
+    struct file_private *child =
+        alloc(parent->file, parent->first_page, object->page_count, object->phase);
+    if (!child)
+        return ENOMEM;
+    if (anonymous_fork_into(&parent->anonymous, &child->anonymous, space, gather) != OK) {
+        heap_free(child, sizeof *child);
+        return ENOMEM;
+    }
+    join_file(child);
+    *copy = &child->anonymous.object;
+    return OK;
+}
+
+/* --- faults ---------------------------------------------------------------------------------------------- */
+
+static void set_cached(struct table_place *place, const struct region *region, phys_t frame)
+{
+    page_directory_set(place, entry_page(frame, entry_without_write(region->entry_bits), 1), NULL);
+}
+
+/* Maps what the file has of the aligned group around an address, where the object has nothing. */
+static void map_around(struct file_private *private, struct region *region, uint64_t address,
+                       const struct table_place *place)
+    REQUIRES(private->file->object.lock, private->anonymous.object.lock)
+{
+    uint64_t group_bytes = (uint64_t)mm.map_around << PAGE_SHIFT;
+    uint64_t low = address & ~(group_bytes - 1);
+    uint64_t high = low + group_bytes;
+    low = low > region->node.base ? low : region->node.base;
+    high = high < region->node.end ? high : region->node.end;
+    for (uint64_t at = low; at < high; at += PAGE_SIZE) {
+        uint64_t slot = region_slot(region, at);
+        struct table_place other = {place->upper,
+                                    place->entry - (int64_t)(address - at) / (int64_t)PAGE_SIZE};
+        phys_t frame = file_resident_page(private->file, page_of_slot(private, slot));
+        if (frame.value != PHYS_NONE.value && !entry_is_present(*other.entry) &&
+            !anonymous_has_page(&private->anonymous, slot))
+            set_cached(&other, region, frame);
+    }
+}
+
+static enum counter read_cached(struct file_private *private, struct region *region,
+                                uint64_t address, phys_t frame)
+    REQUIRES(private->file->object.lock, private->anonymous.object.lock)
+{
+    struct table_place place;
+    if (!page_directory_find(&region->space->directory, address, &place))
+        panic("the table of 0x%lx is gone", (unsigned long)address);
+    entry_t before = *place.entry;
+    set_cached(&place, region, frame);
+    if (entry_is_present(before)) {
+        machine_flush_page(virt(address));
+        return (before & ~(ENTRY_ACCESSED | ENTRY_DIRTY)) == *place.entry ? COUNTER_FAULT_SPURIOUS
+                                                                          : COUNTER_FAULT_TOTAL;
+    }
+    if (mm.map_around != 0)
+        map_around(private, region, address, &place);
+    return COUNTER_FAULT_TOTAL;
+}
+
+/* The slot had nothing, and the file's page is there. Somebody may have filled the slot meanwhile. */
+static struct fault_result fault_over(struct file_private *private, struct region *region,
+                                      uint64_t address, unsigned access, phys_t frame)
+    REQUIRES(private->file->object.lock, private->anonymous.object.lock)
+{
+    struct anonymous *anonymous = &private->anonymous;
+    uint64_t slot = region_slot(region, address);
+    bool is_empty = !anonymous_has_page(anonymous, slot);
+    struct fault_result result = {FAULT_RESOLVED, COUNTER_FAULT_TOTAL};
+    if (is_empty && (access & ACCESS_WRITE) == 0) {
+        result.event = read_cached(private, region, address, frame);
+        return result;
+    }
+    if (is_empty && anonymous_copy_in(anonymous, region, slot, frame) != OK)
+        return (struct fault_result){FAULT_NOMEM, COUNTER_FAULT_TOTAL};
+    if (is_empty)
+        object_unmap_slot_elsewhere(&anonymous->object, slot, region);
+    result = anonymous_fault_locked(anonymous, region, address, access);
+    if (is_empty && result.outcome == FAULT_RESOLVED)
+        result.event = COUNTER_FAULT_COW_COPY;
+    return result;
+}
+
+/* Gets the file's page, then goes on with both locks. */
+static struct fault_result fault_through(struct file_private *private, struct region *region,
+                                         uint64_t address, unsigned access)
+    REQUIRES(private->file->object.lock)
+{
+    struct page_directory *directory = &region->space->directory;
+    struct lock *lock = &private->anonymous.object.lock;
+    struct table_place place;
+    struct fault_result result = {FAULT_NOMEM, COUNTER_FAULT_TOTAL};
+    uint64_t page = page_of_slot(private, region_slot(region, address));
+    enum counter event = COUNTER_FAULT_FILE_MINOR;
+    phys_t frame = PHYS_NONE;
+    if (page_directory_reserve(directory, address, &place) != OK)
+        return result;
+    result.outcome = file_get_page(private->file, page, &event, &frame);
+    if (result.outcome == FAULT_RESOLVED) {
+        lock_acquire(lock);
+        result = fault_over(private, region, address, access, frame);
+        lock_release(lock);
+    }
+    if (result.outcome != FAULT_RESOLVED) {
+        if (frame.value != PHYS_NONE.value)
+            file_undo_read(private->file, page, event);
+        page_directory_prune(directory, address);
+    } else if (result.event == COUNTER_FAULT_TOTAL) {
+        result.event = event;
+    }
+    return result;
+}
+
+static struct fault_result private_fault(struct object *object, struct region *region,
+                                         uint64_t address, unsigned access)
+{
+    struct file_private *private = private_of(object);
+    struct fault_result result;
+    lock_acquire(&object->lock);
+    bool has_page = anonymous_has_page(&private->anonymous, region_slot(region, address));
+    if (has_page)
+        result = anonymous_fault_locked(&private->anonymous, region, address, access);
+    lock_release(&object->lock);
+    if (has_page)
+        return result;
+
+    struct lock *lock = &private->file->object.lock;
+    lock_acquire(lock);
+    result = fault_through(private, region, address, access);
+    lock_release(lock);
+    return result;
+}
+
+/* --- access that bypasses page tables --------------------------------------------------------------------- */
+
+static result_t page_over(struct file_private *private, struct region *region, uint64_t address,
+                          enum page_use use, phys_t *page) REQUIRES(private->file->object.lock)
+{
+    struct anonymous *anonymous = &private->anonymous;
+    uint64_t slot = region_slot(region, address);
+    uint64_t file_page = page_of_slot(private, slot);
+    struct file *file = private->file;
+    enum counter event;
+    enum fault_outcome outcome = file_get_page(file, file_page, &event, page);
+    if (outcome == FAULT_NOMEM)
+        return ENOMEM;
+    if (outcome != FAULT_RESOLVED)
+        return file_page < file->object.page_count && file_page < file->readable_pages ? EIO
+                                                                                       : ERANGE;
+    if (use == PAGE_FOR_READING)
+        return OK;
+    lock_acquire(&anonymous->object.lock);
+    result_t result = anonymous_has_page(anonymous, slot)
+                          ? OK
+                          : anonymous_copy_in(anonymous, region, slot, *page);
+    if (result == OK) {
+        anonymous_unmap_slot(anonymous, region, address);
+        result = anonymous_page_locked(anonymous, region, address, use, page);
+    }
+    lock_release(&anonymous->object.lock);
+    if (result != OK)
+        file_undo_read(file, file_page, event);
+    return result;
+}
+
+static result_t private_page(struct object *object, struct region *region, uint64_t address,
+                             enum page_use use, phys_t *page)
+{
+    struct file_private *private = private_of(object);
+    result_t result = OK;
+    lock_acquire(&object->lock);
+    bool has_page = anonymous_has_page(&private->anonymous, region_slot(region, address));
+    if (has_page)
+        result = anonymous_page_locked(&private->anonymous, region, address, use, page);
+    lock_release(&object->lock);
+    if (has_page)
+        return result;
+
+    struct lock *lock = &private->file->object.lock;
+    lock_acquire(lock);
+    result = page_over(private, region, address, use, page);
+    lock_release(lock);
+    return result;
+}
+
+/* --- what the file takes away ------------------------------------------------------------------------------ */
+
+static void unmap_cached(struct file_private *private, struct region *region, uint64_t page)
+    REQUIRES(private->anonymous.object.lock)
+{
+    uint64_t slot = page - private->first_page + private->anonymous.object.phase;
+    uint64_t end_slot = region->first_slot + (region_size_bytes(region) >> PAGE_SHIFT);
+    struct tlb_gather gather;
+    if (slot < region->first_slot || slot >= end_slot ||
+        anonymous_has_page(&private->anonymous, slot))
+        return;
+    uint64_t address = region->node.base + ((slot - region->first_slot) << PAGE_SHIFT);
+    tlb_gather_init(&gather);
+    page_directory_unmap(&region->space->directory, address, address + PAGE_SIZE, &gather);
+    tlb_gather_flush(&gather, region->space);
+}
+
+void file_private_unmap(struct object *overlay, uint64_t first_page, uint64_t page_count)
+{
+    struct file_private *private = private_of(overlay);
+    uint64_t low = first_page > private->first_page ? first_page : private->first_page;
+    uint64_t end = private->first_page + overlay->page_count;
+    if (first_page + page_count < end)
+        end = first_page + page_count;
+    lock_acquire(&overlay->lock);
+    const struct list_node *head = &overlay->regions;
+    for (struct list_node *link = head->next; link != head; link = link->next) {
+        for (uint64_t page = low; page < end; page++)
+            unmap_cached(private, region_of_link(link), page);
+    }
+    lock_release(&overlay->lock);
+}
+
+/* --- audit ------------------------------------------------------------------------------------------------- */
+
+static const char *private_check_entry(struct object *object, uint64_t slot, uint64_t entry)
+{
+    struct file_private *private = private_of(object);
+    if (anonymous_has_page(&private->anonymous, slot))
+        return anonymous_check_entry(object, slot, entry);
+    phys_t frame = file_resident_page(private->file, page_of_slot(private, slot));
+    if (entry_phys(entry).value != frame.value)
+        return "shows another frame than its file has";
+    return entry_is_writable(entry) ? "a page of a file is writable in private" : NULL;
+}
+
+static void private_audit(struct object *object, struct audit *audit)
+{
+    anonymous_audit(object, audit);
+    audit_object(audit, &private_of(object)->file->object);
+}
+
+static const struct object_ops file_private_ops = {
+    .name = "private file",
+    .rights = PROT_READ | PROT_WRITE | PROT_EXEC,
+    .set_phase = anonymous_set_phase,
+    .fault = private_fault,
+    .fork = private_fork,
+    .release = private_release,
+    .page = private_page,
+    .reserve_discard = anonymous_reserve_discard,
+    .prepare_discard = anonymous_prepare_discard,
+    .discard = anonymous_discard,
+    .forget = anonymous_forget,
+    .extend = anonymous_extend,
+    .resident = anonymous_resident,
+    .check_entry = private_check_entry,
+    .audit = private_audit,
+};
