@@ -303,11 +303,11 @@ static struct fault_result anonymous_fault(struct object *object, struct region 
                                            uint64_t address, unsigned access)
 {
     struct anonymous *anonymous = anonymous_of(object);
-    lock_acquire(&object->lock);
+    lock_acquire(&anonymous->object.lock);
     struct fault_result result = (access & ACCESS_WRITE) != 0
                                      ? fault_write(anonymous, region, address)
                                      : fault_read(anonymous, region, address);
-    lock_release(&object->lock);
+    lock_release(&anonymous->object.lock);
     return result;
 }
 
@@ -355,9 +355,10 @@ result_t anonymous_page_locked(struct anonymous *anonymous, struct region *regio
 static result_t anonymous_page(struct object *object, struct region *region, uint64_t address,
                                enum page_use use, phys_t *page)
 {
-    lock_acquire(&object->lock);
-    result_t result = anonymous_page_locked(anonymous_of(object), region, address, use, page);
-    lock_release(&object->lock);
+    struct anonymous *anonymous = anonymous_of(object);
+    lock_acquire(&anonymous->object.lock);
+    result_t result = anonymous_page_locked(anonymous, region, address, use, page);
+    lock_release(&anonymous->object.lock);
     return result;
 }
 
@@ -457,12 +458,12 @@ result_t anonymous_reserve_discard(struct object *object, uint64_t first_slot, u
     struct anonymous *anonymous = anonymous_of(object);
     uint64_t end_slot = first_slot + slot_count;
     result_t result = OK;
-    lock_acquire(&object->lock);
+    lock_acquire(&anonymous->object.lock);
     if (first_slot % LEAF_SLOTS != 0 && is_shared_edge(anonymous, first_slot))
         result = frame_reserve_add(reserve);
     if (result == OK && end_slot % LEAF_SLOTS != 0 && is_shared_edge(anonymous, end_slot - 1))
         result = frame_reserve_add(reserve);
-    lock_release(&object->lock);
+    lock_release(&anonymous->object.lock);
     return result;
 }
 
@@ -472,12 +473,12 @@ void anonymous_prepare_discard(struct object *object, struct region *region, uin
     struct anonymous *anonymous = anonymous_of(object);
     uint64_t first_slot = region_slot(region, base);
     uint64_t end_slot = region_slot(region, end);
-    lock_acquire(&object->lock);
+    lock_acquire(&anonymous->object.lock);
     if (first_slot % LEAF_SLOTS != 0 && is_shared_edge(anonymous, first_slot))
         (void)make_own_leaf(anonymous, region, first_slot, reserve);
     if (end_slot % LEAF_SLOTS != 0 && is_shared_edge(anonymous, end_slot - 1))
         (void)make_own_leaf(anonymous, region, end_slot - 1, reserve);
-    lock_release(&object->lock);
+    lock_release(&anonymous->object.lock);
 }
 
 void anonymous_discard(struct object *object, uint64_t first_slot, uint64_t slot_count)

@@ -111,8 +111,9 @@ void audit_count_slots(struct audit *audit, const struct slot_table *table)
 
 /* --- spaces ---------------------------------------------------------------------------------------------- */
 
-/* What is mapped where no region is must be mapped one to one. */
-static const char *check_identity_entry(struct space *space, uint64_t address, entry_t entry)
+/* What is mapped where no region is must be mapped one to one. Nothing else runs: no locks. */
+static const char *check_identity_entry(struct space *space, uint64_t address,
+                                        entry_t entry) NO_LOCK_ANALYSIS
 {
     if (!space_identity_meets(space, (struct range){address, PAGE_SIZE}))
         return "is mapped where no region has an object";

@@ -302,7 +302,7 @@ static result_t file_sync(struct object *object, uint64_t first_slot, uint64_t s
 {
     struct file *file = file_of(object);
     result_t result = OK;
-    lock_acquire(&object->lock);
+    lock_acquire(&file->object.lock);
     uint64_t end =
         first_slot + slot_count < object->page_count ? first_slot + slot_count : object->page_count;
     for (uint64_t page = first_slot; page < end && result == OK;) {
@@ -313,7 +313,7 @@ static result_t file_sync(struct object *object, uint64_t first_slot, uint64_t s
         if (count == 0 && !slot_table_leaf(&file->table, page))
             page = (page | (LEAF_SLOTS - 1)) + 1;
     }
-    lock_release(&object->lock);
+    lock_release(&file->object.lock);
     return result;
 }
 
@@ -397,9 +397,10 @@ static struct fault_result fault_locked(struct file *file, struct region *region
 static struct fault_result file_fault(struct object *object, struct region *region,
                                       uint64_t address, unsigned access)
 {
-    lock_acquire(&object->lock);
-    struct fault_result result = fault_locked(file_of(object), region, address, access);
-    lock_release(&object->lock);
+    struct file *file = file_of(object);
+    lock_acquire(&file->object.lock);
+    struct fault_result result = fault_locked(file, region, address, access);
+    lock_release(&file->object.lock);
     return result;
 }
 
@@ -424,7 +425,7 @@ static result_t file_page(struct object *object, struct region *region, uint64_t
     result_t result = OK;
     if (use == PAGE_FOR_WRITING && (object->ops->rights & PROT_WRITE) == 0)
         return EACCES;
-    lock_acquire(&object->lock);
+    lock_acquire(&file->object.lock);
     enum fault_outcome outcome =
         prepare(file, index, use == PAGE_FOR_WRITING ? ACCESS_WRITE : ACCESS_READ, &event);
     if (outcome == FAULT_RESOLVED)
@@ -433,7 +434,7 @@ static result_t file_page(struct object *object, struct region *region, uint64_t
         result = ENOMEM;
     else
         result = index < object->page_count && index < file->readable_pages ? EIO : ERANGE;
-    lock_release(&object->lock);
+    lock_release(&file->object.lock);
     return result;
 }
 
@@ -467,14 +468,14 @@ void file_truncate(struct object *object, uint64_t page_count)
     uint64_t freed = 0;
     uint64_t dropped = 0;
     frame_batch_init(&batch);
-    lock_acquire(&object->lock);
+    lock_acquire(&file->object.lock);
     if (page_count < object->page_count) {
         uint64_t count = object->page_count - page_count;
         unmap_everywhere(file, page_count, count);
         slot_table_drop(&file->table, page_count, count, &batch, &freed, &dropped);
         object->page_count = page_count;
     }
-    lock_release(&object->lock);
+    lock_release(&file->object.lock);
     frame_batch_end(&batch);
 }
 

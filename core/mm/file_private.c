@@ -162,19 +162,18 @@ static struct fault_result fault_over(struct file_private *private, struct regio
                                       uint64_t address, unsigned access, phys_t frame)
     REQUIRES(private->file->object.lock, private->anonymous.object.lock)
 {
-    struct anonymous *anonymous = &private->anonymous;
     uint64_t slot = region_slot(region, address);
-    bool is_empty = !anonymous_has_page(anonymous, slot);
+    bool is_empty = !anonymous_has_page(&private->anonymous, slot);
     struct fault_result result = {FAULT_RESOLVED, COUNTER_FAULT_TOTAL};
     if (is_empty && (access & ACCESS_WRITE) == 0) {
         result.event = read_cached(private, region, address, frame);
         return result;
     }
-    if (is_empty && anonymous_copy_in(anonymous, region, slot, frame) != OK)
+    if (is_empty && anonymous_copy_in(&private->anonymous, region, slot, frame) != OK)
         return (struct fault_result){FAULT_NOMEM, COUNTER_FAULT_TOTAL};
     if (is_empty)
-        object_unmap_slot_elsewhere(&anonymous->object, slot, region);
-    result = anonymous_fault_locked(anonymous, region, address, access);
+        object_unmap_slot_elsewhere(&private->anonymous.object, slot, region);
+    result = anonymous_fault_locked(&private->anonymous, region, address, access);
     if (is_empty && result.outcome == FAULT_RESOLVED)
         result.event = COUNTER_FAULT_COW_COPY;
     return result;
@@ -186,7 +185,6 @@ static struct fault_result fault_through(struct file_private *private, struct re
     REQUIRES(private->file->object.lock)
 {
     struct page_directory *directory = &region->space->directory;
-    struct lock *lock = &private->anonymous.object.lock;
     struct table_place place;
     struct fault_result result = {FAULT_NOMEM, COUNTER_FAULT_TOTAL};
     uint64_t page = page_of_slot(private, region_slot(region, address));
@@ -196,9 +194,9 @@ static struct fault_result fault_through(struct file_private *private, struct re
         return result;
     result.outcome = file_get_page(private->file, page, &event, &frame);
     if (result.outcome == FAULT_RESOLVED) {
-        lock_acquire(lock);
+        lock_acquire(&private->anonymous.object.lock);
         result = fault_over(private, region, address, access, frame);
-        lock_release(lock);
+        lock_release(&private->anonymous.object.lock);
     }
     if (result.outcome != FAULT_RESOLVED) {
         if (frame.value != PHYS_NONE.value)
@@ -215,18 +213,17 @@ static struct fault_result private_fault(struct object *object, struct region *r
 {
     struct file_private *private = private_of(object);
     struct fault_result result;
-    lock_acquire(&object->lock);
+    lock_acquire(&private->anonymous.object.lock);
     bool has_page = anonymous_has_page(&private->anonymous, region_slot(region, address));
     if (has_page)
         result = anonymous_fault_locked(&private->anonymous, region, address, access);
-    lock_release(&object->lock);
+    lock_release(&private->anonymous.object.lock);
     if (has_page)
         return result;
 
-    struct lock *lock = &private->file->object.lock;
-    lock_acquire(lock);
+    lock_acquire(&private->file->object.lock);
     result = fault_through(private, region, address, access);
-    lock_release(lock);
+    lock_release(&private->file->object.lock);
     return result;
 }
 
@@ -235,30 +232,30 @@ static struct fault_result private_fault(struct object *object, struct region *r
 static result_t page_over(struct file_private *private, struct region *region, uint64_t address,
                           enum page_use use, phys_t *page) REQUIRES(private->file->object.lock)
 {
-    struct anonymous *anonymous = &private->anonymous;
     uint64_t slot = region_slot(region, address);
     uint64_t file_page = page_of_slot(private, slot);
-    struct file *file = private->file;
     enum counter event;
-    enum fault_outcome outcome = file_get_page(file, file_page, &event, page);
+    enum fault_outcome outcome = file_get_page(private->file, file_page, &event, page);
     if (outcome == FAULT_NOMEM)
         return ENOMEM;
     if (outcome != FAULT_RESOLVED)
-        return file_page < file->object.page_count && file_page < file->readable_pages ? EIO
-                                                                                       : ERANGE;
+        return file_page < private->file->object.page_count &&
+                       file_page < private->file->readable_pages
+                   ? EIO
+                   : ERANGE;
     if (use == PAGE_FOR_READING)
         return OK;
-    lock_acquire(&anonymous->object.lock);
-    result_t result = anonymous_has_page(anonymous, slot)
+    lock_acquire(&private->anonymous.object.lock);
+    result_t result = anonymous_has_page(&private->anonymous, slot)
                           ? OK
-                          : anonymous_copy_in(anonymous, region, slot, *page);
+                          : anonymous_copy_in(&private->anonymous, region, slot, *page);
     if (result == OK) {
-        anonymous_unmap_slot(anonymous, region, address);
-        result = anonymous_page_locked(anonymous, region, address, use, page);
+        anonymous_unmap_slot(&private->anonymous, region, address);
+        result = anonymous_page_locked(&private->anonymous, region, address, use, page);
     }
-    lock_release(&anonymous->object.lock);
+    lock_release(&private->anonymous.object.lock);
     if (result != OK)
-        file_undo_read(file, file_page, event);
+        file_undo_read(private->file, file_page, event);
     return result;
 }
 
@@ -267,18 +264,17 @@ static result_t private_page(struct object *object, struct region *region, uint6
 {
     struct file_private *private = private_of(object);
     result_t result = OK;
-    lock_acquire(&object->lock);
+    lock_acquire(&private->anonymous.object.lock);
     bool has_page = anonymous_has_page(&private->anonymous, region_slot(region, address));
     if (has_page)
         result = anonymous_page_locked(&private->anonymous, region, address, use, page);
-    lock_release(&object->lock);
+    lock_release(&private->anonymous.object.lock);
     if (has_page)
         return result;
 
-    struct lock *lock = &private->file->object.lock;
-    lock_acquire(lock);
+    lock_acquire(&private->file->object.lock);
     result = page_over(private, region, address, use, page);
-    lock_release(lock);
+    lock_release(&private->file->object.lock);
     return result;
 }
 
@@ -306,18 +302,20 @@ void file_private_unmap(struct object *overlay, uint64_t first_page, uint64_t pa
     uint64_t end = private->first_page + overlay->page_count;
     if (first_page + page_count < end)
         end = first_page + page_count;
-    lock_acquire(&overlay->lock);
+    lock_acquire(&private->anonymous.object.lock);
     const struct list_node *head = &overlay->regions;
     for (struct list_node *link = head->next; link != head; link = link->next) {
         for (uint64_t page = low; page < end; page++)
             unmap_cached(private, region_of_link(link), page);
     }
-    lock_release(&overlay->lock);
+    lock_release(&private->anonymous.object.lock);
 }
 
 /* --- audit ------------------------------------------------------------------------------------------------- */
 
-static const char *private_check_entry(struct object *object, uint64_t slot, uint64_t entry)
+/* For the audit: nothing else runs, no locks. */
+static const char *private_check_entry(struct object *object, uint64_t slot,
+                                       uint64_t entry) NO_LOCK_ANALYSIS
 {
     struct file_private *private = private_of(object);
     if (anonymous_has_page(&private->anonymous, slot))

@@ -58,6 +58,7 @@ __attribute__((noinline)) static struct frame *slab_create(struct heap_class *cl
         *object = next;
         next = object;
     }
+    ASSERT(next != NULL); /* no class is without objects */
     struct frame *slab = frame_of(page);
     slab->slab.free = next;
     slab->live = 0;

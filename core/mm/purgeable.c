@@ -57,13 +57,13 @@ result_t anonymous_set_volatile(struct object *object, bool to_volatile, bool *p
     result_t result = OK;
     if (!anonymous->purgeable)
         return ENOTSUP;
-    lock_acquire(&object->lock);
+    lock_acquire(&anonymous->object.lock);
     *purged = anonymous->is_volatile && anonymous->purged;
     if (to_volatile && !anonymous->is_volatile)
         make_volatile(anonymous);
     else if (!to_volatile && anonymous->is_volatile)
         result = make_nonvolatile(anonymous);
-    lock_release(&object->lock);
+    lock_release(&anonymous->object.lock);
     return result;
 }
 
@@ -116,9 +116,9 @@ uint64_t anonymous_reclaim(struct object *object, enum reclaim_stage stage, uint
     uint64_t won = 0;
     (void)stage; /* only volatile objects are listed */
     (void)wanted;
-    lock_acquire(&object->lock);
+    lock_acquire(&anonymous->object.lock);
     if (anonymous->is_volatile && anonymous->table.resident != 0)
         won = purge(anonymous);
-    lock_release(&object->lock);
+    lock_release(&anonymous->object.lock);
     return won;
 }

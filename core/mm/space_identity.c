@@ -56,7 +56,7 @@ static void show_frames(const struct region *region, struct table_place place)
 result_t space_identity_map(struct space *space, phys_t at, uint64_t size_bytes)
 {
     struct range range = {at.value, size_bytes};
-    struct table_place place;
+    struct table_place place = {0};
     result_t result = space_validate_range(space, range);
     if (result != OK)
         return result;

@@ -182,7 +182,7 @@ static bool move_tables(const struct move *move)
     return whole;
 }
 
-static void move_regions(const struct move *move, bool whole)
+static void move_regions(const struct move *move, bool whole) REQUIRES(move->space->lock)
 {
     struct region_tree *tree = &move->space->tree;
     struct region *region = space_first_in(move->space, move->range);
@@ -204,23 +204,22 @@ static void move_regions(const struct move *move, bool whole)
 static result_t move_locked(struct move *move, enum map_at at, uint64_t address,
                             struct region *holder) REQUIRES(move->space->lock)
 {
-    struct space *space = move->space;
-    result_t result = check_source(space, move->range);
+    result_t result = check_source(move->space, move->range);
     if (result != OK)
         return result;
-    space_identity_hold(space);
-    result = place_target(space, move->range, at, address, holder);
-    space_identity_release(space);
+    space_identity_hold(move->space);
+    result = place_target(move->space, move->range, at, address, holder);
+    space_identity_release(move->space);
     if (result != OK)
         return result;
     move->target = holder->node.base;
     result = reserve_tables(move);
     if (result == OK) {
         bool whole = move_tables(move);
-        region_tree_remove(&space->tree, &holder->node);
+        region_tree_remove(&move->space->tree, &holder->node);
         move_regions(move, whole);
     } else {
-        region_tree_remove(&space->tree, &holder->node);
+        region_tree_remove(&move->space->tree, &holder->node);
     }
     return result;
 }
@@ -238,10 +237,10 @@ static result_t move_once(struct space *space, struct range range, enum map_at a
         return ENOMEM;
 
     struct move move = {space, range, 0};
-    lock_acquire(&space->lock);
+    lock_acquire(&move.space->lock);
     result = move_locked(&move, at, address, holder);
     space_check(space);
-    lock_release(&space->lock);
+    lock_release(&move.space->lock);
     region_destroy(holder);
     if (result == OK)
         *base = virt(move.target);

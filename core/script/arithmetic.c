@@ -14,8 +14,11 @@ static enum arithmetic invert(int64_t a, int64_t b, int64_t *result)
     return ARITHMETIC_OK;
 }
 
-static enum arithmetic not(int64_t a, int64_t b, int64_t *result) {
-    (void)b; *result = !a; return ARITHMETIC_OK;
+static enum arithmetic logical_not(int64_t a, int64_t b, int64_t *result)
+{
+    (void)b;
+    *result = !a;
+    return ARITHMETIC_OK;
 }
 
 static enum arithmetic truth(int64_t a, int64_t b, int64_t *result)
@@ -98,22 +101,28 @@ static enum arithmetic greater_equal(int64_t a, int64_t b, int64_t *result)
     return ARITHMETIC_OK;
 }
 
-static enum arithmetic and (int64_t a, int64_t b, int64_t *result) {
-                               *result = a & b; return ARITHMETIC_OK;
+static enum arithmetic bit_and(int64_t a, int64_t b, int64_t *result)
+{
+    *result = a & b;
+    return ARITHMETIC_OK;
 }
 
-static enum arithmetic xor (int64_t a, int64_t b, int64_t *result) {
-                               *result = a ^ b; return ARITHMETIC_OK;
+static enum arithmetic bit_xor(int64_t a, int64_t b, int64_t *result)
+{
+    *result = a ^ b;
+    return ARITHMETIC_OK;
 }
 
-static enum arithmetic or (int64_t a, int64_t b, int64_t *result) {
-                              *result = a | b; return ARITHMETIC_OK;
+static enum arithmetic bit_or(int64_t a, int64_t b, int64_t *result)
+{
+    *result = a | b;
+    return ARITHMETIC_OK;
 }
 
 static enum arithmetic (*const operators[])(int64_t a, int64_t b, int64_t *result) = {
     [TERM_NEGATE] = negate,
     [TERM_INVERT] = invert,
-    [TERM_NOT] = not,
+    [TERM_NOT] = logical_not,
     [TERM_TRUTH] = truth,
     [TERM_MULTIPLY] = multiply,
     [TERM_DIVIDE] = divide,
@@ -126,10 +135,9 @@ static enum arithmetic (*const operators[])(int64_t a, int64_t b, int64_t *resul
     [TERM_LESS_EQUAL] = less_equal,
     [TERM_GREATER] = greater,
     [TERM_GREATER_EQUAL] = greater_equal,
-    [TERM_AND] = and,
-    [TERM_XOR] = xor,
-    [TERM_OR] = or
-    ,
+    [TERM_AND] = bit_and,
+    [TERM_XOR] = bit_xor,
+    [TERM_OR] = bit_or,
 };
 
 enum arithmetic arithmetic_apply(enum term_kind kind, int64_t a, int64_t b, int64_t *result)

@@ -62,6 +62,9 @@ static void test_space_and_placement(void **state)
         PASSES("aslr=on leaves fixed addresses alone",
                "space a aslr=on\nmap a.x size=4K at=0x400000\nexpect $a.x.base == 0x400000\n"
                "map a.y size=4K at=0x400000 if-taken=elsewhere\nexpect $a.y.base >= 4G"),
+        PASSES("aslr=on draws again below 4 GiB",
+               "space a aslr=on\nmap a.h object=none at=68G size=$a.high-68G\n"
+               "repeat 200 { map a.x size=4K\nexpect $a.x.base >= 4G }"),
         PASSES("children and images inherit aslr=on",
                "space a aslr=on\nfork a b\nmap b.x size=4K\nexpect $b.x.base >= 4G\n"
                "exec a text=4K data=4K stack=4K\nexpect $a.text.base >= 4G && $a.stack.base >= 4G"),

@@ -68,6 +68,60 @@ def test_finds_what_is_bad(lint: ModuleType, monkeypatch: pytest.MonkeyPatch, tm
     assert lint.CHECKS[check]()
 
 
+CLOSE = {
+    "locks": """#include "core/lock.h"
+extern struct lock lock;
+void work(void) REQUIRES(lock);
+void f(void);
+void f(void)
+{
+    work();
+}
+""",
+    "cppcheck": """int f(int i);
+int f(int i)
+{
+    int a[4] = {0};
+    a[4] = i;
+    return a[0];
+}
+""",
+}
+GOOD = """#include "core/lock.h"
+extern struct lock lock;
+void f(int *p);
+void f(int *p)
+{
+    lock_acquire(&lock);
+    *p = 1;
+    lock_release(&lock);
+}
+"""
+
+
+def read_closely(lint: ModuleType, monkeypatch: pytest.MonkeyPatch, tree: Path, text: str) -> None:
+    in_tree(lint, monkeypatch, tree, "core/x.c", text)
+    (tree / ".cppcheck").write_text((ROOT / ".cppcheck").read_text())
+    flags = ["clang", "-std=gnu2x", f"-I{ROOT}", f"-I{ROOT}/x86_64", "-ffreestanding"]
+    monkeypatch.setattr(lint, "commands", lambda: {"core/x.c": flags})
+
+
+@pytest.mark.parametrize("check", CLOSE)
+def test_finds_bugs(lint: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path,
+                    check: str) -> None:
+    read_closely(lint, monkeypatch, tmp_path, CLOSE[check])
+    assert any(finding.startswith("core/x.c:") for finding in lint.CHECKS[check]())
+    read_closely(lint, monkeypatch, tmp_path, GOOD)
+    assert lint.CHECKS[check]() == []
+
+
+def test_commands_are_those_of_make(lint: ModuleType) -> None:
+    known = lint.commands()
+    assert {"core/mm/fault.c", "x86_64/smp.c", "efi/main.c", "core/script/parser.c"} <= set(known)
+    assert "-ffreestanding" in known["core/mm/fault.c"]
+    assert not {"-c", "-MMD"} & set(known["core/mm/fault.c"])  # nothing is written
+
+
 def test_headers_may_be_long_in_comments_only(lint: ModuleType, monkeypatch: pytest.MonkeyPatch,
                                               tmp_path: Path) -> None:
     in_tree(lint, monkeypatch, tmp_path, "core/x.h", "/*\n" + "words\n" * 300 + "*/\n")
