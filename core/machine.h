@@ -34,6 +34,8 @@
  *   entry_t entry_page(phys_t, uint64_t bits, unsigned level)      maps a page of that level
  *   entry_t entry_table(phys_t, uint64_t bits)                     points to a table
  *   bool entry_is_present(entry_t); bool entry_is_page(entry_t, unsigned level)
+ *   bool entry_is_table(entry_t)     present, and above level 1 no page; absent entries are 0
+ *   entry_t entry_piece(entry_t large, unsigned index)    4 KiB of a 2 MiB page, with its rights
  *   phys_t entry_phys(entry_t)       of a table or a 4 KiB page
  *   bool entry_is_writable(entry_t), entry_is_executable, entry_is_user, entry_is_global,
  *        entry_is_accessed, entry_is_dirty

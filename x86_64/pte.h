@@ -82,6 +82,20 @@ static inline bool entry_is_page(entry_t entry, unsigned level)
     return entry_is_present(entry) && (level == 1 || (entry & ENTRY_LARGE) != 0);
 }
 
+/* Present and pointing to a table. One signed comparison, because present is the lowest and large the
+ * highest bit of the lowest byte, and an absent entry is 0: every step of every walk asks this. */
+static inline bool entry_is_table(entry_t entry)
+{
+    _Static_assert(ENTRY_PRESENT == 1 && ENTRY_LARGE == 0x80, "the sign of the lowest byte");
+    return (int8_t)entry > 0;
+}
+
+/* The 4 KiB entry that shows one piece of a 2 MiB page with the same rights. */
+static inline entry_t entry_piece(entry_t large, unsigned index)
+{
+    return (large & ~ENTRY_LARGE) + ((entry_t)index << PAGE_SHIFT);
+}
+
 /* Of a page or a table. */
 static inline phys_t entry_phys(entry_t entry)
 {

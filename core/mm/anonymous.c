@@ -9,6 +9,13 @@
  *     no entry         mapped                         -> fault.resident, after a fork fault.cow_reuse
  *     upper entry      whole table becomes writable   -> fault.cow_reuse, once for 2 MiB
  *     without W
+ *
+ * and where 2 MiB pages are wanted:
+ *
+ *   no leaf, no table  512 frames in a row, cleared   -> fault.anon, once for 2 MiB
+ *   large page without W,
+ *     all ours alone   becomes writable               -> fault.cow_reuse, once for 2 MiB
+ *     something shared split; then as above
  */
 #include "core/mm/anonymous_type.h"
 
@@ -89,12 +96,25 @@ static entry_t entry_for(const struct region *region, phys_t page, bool writable
     return entry_page(page, writable ? bits : entry_without_write(bits), 1);
 }
 
+/* Makes the tables for an entry. EEXIST: a large page is there. ENOMEM. */
+__attribute__((noinline)) static result_t add_place(struct region *region, uint64_t address,
+                                                    struct table_place *place)
+{
+    struct page_directory *directory = &region->space->directory;
+    if (UNLIKELY(region->large) && page_directory_large(directory, address))
+        return EEXIST;
+    return page_directory_add_tables(directory, address, place);
+}
+
 static inline struct fault_result fault_read(struct anonymous *anonymous, struct region *region,
                                              uint64_t address) REQUIRES(anonymous->object.lock)
 {
     struct table_place place;
-    if (page_directory_reserve(&region->space->directory, address, &place) != OK)
-        return out_of_memory();
+    if (UNLIKELY(!page_directory_find(&region->space->directory, address, &place))) {
+        result_t result = add_place(region, address, &place);
+        if (result != OK)
+            return result == EEXIST ? resolved(COUNTER_FAULT_SPURIOUS) : out_of_memory();
+    }
 
     uint64_t slot = region_slot(region, address);
     struct leaf *leaf = slot_table_leaf(&anonymous->table, slot);
@@ -121,11 +141,14 @@ static void follow_in_region(struct region *region, uint64_t leaf_slot, const st
     uint64_t slot = leaf_slot < region->first_slot ? region->first_slot : leaf_slot;
     if (slot >= end_slot || slot >= leaf_slot + LEAF_SLOTS)
         return;
-    struct table_place place;
+    entry_t *upper;
     uint64_t address = region->node.base + ((slot - region->first_slot) << PAGE_SHIFT);
-    if (page_directory_find(&region->space->directory, address, &place) &&
-        table_frame(&place)->shows == before)
-        table_frame(&place)->shows = leaf;
+    if (page_directory_descend(&region->space->directory, address, &upper) != 2 ||
+        !entry_is_present(*upper))
+        return;
+    struct frame *table = frame_of(entry_phys(*upper)); /* or the first of a large page */
+    if (table->shows == before)
+        table->shows = leaf;
 }
 
 /* The leaf was copied: tables that show the old one show the same frames in the new one. The pieces of
@@ -241,6 +264,12 @@ own_page(struct anonymous *anonymous, struct region *region, uint64_t slot, enum
     return leaf;
 }
 
+struct leaf *anonymous_own_page(struct anonymous *anonymous, struct region *region, uint64_t slot,
+                                enum counter *event)
+{
+    return own_page(anonymous, region, slot, event);
+}
+
 /* The page was ours alone already: why did the write fault? */
 static enum counter event_of_owned(const struct anonymous *anonymous, entry_t before)
 {
@@ -268,14 +297,29 @@ static void flush_replaced(uint64_t address)
     cpu->counters[COUNTER_TLB_LOCAL]++;
 }
 
+/* There is no table for the address. True: the fault has ended, as *result says; else *place is set. */
+__attribute__((noinline)) static bool
+write_without_table(struct anonymous *anonymous, struct region *region, uint64_t address,
+                    struct table_place *place, struct fault_result *result)
+    REQUIRES(anonymous->object.lock)
+{
+    *result = out_of_memory();
+    if (UNLIKELY(region->large) && anonymous_write_large(anonymous, region, address, result))
+        return true;
+    return page_directory_add_tables(&region->space->directory, address, place) != OK;
+}
+
 static inline struct fault_result fault_write(struct anonymous *anonymous, struct region *region,
                                               uint64_t address) REQUIRES(anonymous->object.lock)
 {
     struct table_place place;
     enum counter event;
     uint64_t slot = region_slot(region, address);
-    if (UNLIKELY(page_directory_reserve(&region->space->directory, address, &place) != OK))
-        return out_of_memory();
+    if (UNLIKELY(!page_directory_find(&region->space->directory, address, &place))) {
+        struct fault_result result;
+        if (write_without_table(anonymous, region, address, &place, &result))
+            return result;
+    }
     struct leaf *leaf = own_page(anonymous, region, slot, &event);
     if (UNLIKELY(!leaf)) {
         page_directory_prune(&region->space->directory, address);
@@ -341,7 +385,8 @@ result_t anonymous_page_locked(struct anonymous *anonymous, struct region *regio
     struct leaf *leaf = slot_table_leaf(&anonymous->table, slot);
     if (use == PAGE_FOR_WRITING) {
         enum counter event;
-        leaf = own_page(anonymous, region, slot, &event);
+        leaf = UNLIKELY(region->large) ? anonymous_own_large(anonymous, region, address, &event)
+                                       : own_page(anonymous, region, slot, &event);
         if (!leaf)
             return ENOMEM;
         if (event != COUNTER_FAULT_RESIDENT)

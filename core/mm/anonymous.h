@@ -44,4 +44,21 @@ static inline uint64_t anonymous_promised(const struct anonymous *anonymous)
     return anonymous->committed ? anonymous->live_pages - anonymous->table.resident : 0;
 }
 
+/* --- between the files of this memory type ------------------------------------------------------------ */
+
+/* Makes the slot's page ours alone and returns its leaf; NULL: no memory. *event says how; `resident`
+ * when it already was. */
+struct leaf *anonymous_own_page(struct anonymous *anonymous, struct region *region, uint64_t slot,
+                                enum counter *event) REQUIRES(anonymous->object.lock);
+
+/* The same for a page of a region that wants large pages: a large page that shows it is split unless the
+ * page was ours alone. */
+struct leaf *anonymous_own_large(struct anonymous *anonymous, struct region *region,
+                                 uint64_t address, enum counter *event)
+    REQUIRES(anonymous->object.lock);
+/* A write for which there is no table, in such a region. True: it has ended as *result says; false: a
+ * small page must do. */
+bool anonymous_write_large(struct anonymous *anonymous, struct region *region, uint64_t address,
+                           struct fault_result *result) REQUIRES(anonymous->object.lock);
+
 #endif

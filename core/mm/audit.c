@@ -158,8 +158,29 @@ static void audit_shown(struct audit *audit, struct space *space, uint64_t addre
                    problem, region->object->ops->name, (unsigned long)entry_phys(entry).value);
 }
 
+static void audit_large(struct audit *audit, struct space *space, const struct table_walk *walk)
+{
+    uint64_t base = walk->table_base;
+    struct region *region = region_of_node(region_tree_find(&space->tree, base));
+    bool fits = region && region->large && region->in_phase &&
+                region->node.end - base >= TABLE_BYTES &&
+                entry_phys(*walk->upper).value % TABLE_BYTES == 0;
+    if (!fits)
+        audit_fail(audit, "address 0x%lx has a large page that its region does not fit",
+                   (unsigned long)base);
+    for (unsigned i = 0; i < MACHINE_TABLE_ENTRIES; i++) {
+        entry_t entry = entry_piece(*walk->upper, i);
+        audit_entry(audit, space, base + i * PAGE_SIZE, entry);
+        audit_shown(audit, space, base + i * PAGE_SIZE, entry, *walk->upper);
+    }
+}
+
 static void audit_table(struct audit *audit, struct space *space, const struct table_walk *walk)
 {
+    if (table_walk_is_large(walk)) {
+        audit_large(audit, space, walk);
+        return;
+    }
     struct frame *table = frame_of(entry_phys(*walk->upper));
     const entry_t *entries = table_walk_entries(walk);
     unsigned live = 0;
@@ -207,6 +228,8 @@ static uint64_t count_tables(struct audit *audit, phys_t table, unsigned level)
         if (!entry_is_present(entry))
             continue;
         stack[depth].live++;
+        if (entry_is_page(entry, level - depth))
+            continue;
         count++;
         audit_count_frame(audit, frame_of(entry_phys(entry)), FRAME_TABLE);
         if (level - depth == 2)

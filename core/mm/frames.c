@@ -395,6 +395,18 @@ static void clear_run(uint64_t first, uint64_t page_count) REQUIRES(frames.lock)
     }
 }
 
+/* UINT64_MAX: there is no such run. */
+static uint64_t take_run(uint64_t page_count, uint64_t align_frames, uint64_t end)
+{
+    lock_acquire(&frames.lock);
+    drain_caches_locked();
+    uint64_t found = find_run(page_count, align_frames, end);
+    if (found != UINT64_MAX)
+        clear_run(found, page_count);
+    lock_release(&frames.lock);
+    return found;
+}
+
 result_t frames_take_run(enum frame_kind kind, uint64_t page_count, uint64_t align_frames,
                          phys_t below, phys_t *first)
 {
@@ -412,13 +424,7 @@ result_t frames_take_run(enum frame_kind kind, uint64_t page_count, uint64_t ali
     uint64_t end = below.value == 0 ? frames.count : below.value >> PAGE_SHIFT;
     if (end > frames.count)
         end = frames.count;
-
-    lock_acquire(&frames.lock);
-    drain_caches_locked();
-    uint64_t found = find_run(page_count, align_frames, end);
-    if (found != UINT64_MAX)
-        clear_run(found, page_count);
-    lock_release(&frames.lock);
+    uint64_t found = take_run(page_count, align_frames, end);
     if (found == UINT64_MAX) {
         __atomic_fetch_add(&frames.unpromised, wanted, __ATOMIC_RELAXED);
         return ENOMEM;
@@ -429,6 +435,37 @@ result_t frames_take_run(enum frame_kind kind, uint64_t page_count, uint64_t ali
     count(COUNTER_PAGE_ALLOC, wanted);
     *first = phys(found << PAGE_SHIFT);
     return OK;
+}
+
+result_t frames_take_large(enum frame_source source, phys_t *first)
+{
+    int64_t wanted = source == FRAMES_PROMISED ? 0 : LARGE_PAGE_FRAMES;
+    uint8_t flags = source == FRAMES_PROMISED ? FRAME_COMMITTED : 0;
+    uint64_t found = UINT64_MAX;
+    if (injected_failure())
+        return ENOMEM;
+    if (__atomic_fetch_sub(&frames.unpromised, wanted, __ATOMIC_RELAXED) >=
+        wanted + LARGE_PAGE_SLACK)
+        found = take_run(LARGE_PAGE_FRAMES, LARGE_PAGE_FRAMES, frames.count);
+    if (found == UINT64_MAX) {
+        __atomic_fetch_add(&frames.unpromised, wanted, __ATOMIC_RELAXED);
+        return EAGAIN;
+    }
+
+    for (unsigned i = 0; i < LARGE_PAGE_FRAMES; i++)
+        hand_out(&frames.entries[found + i], FRAME_DATA, flags);
+    count(COUNTER_PAGE_ALLOC, LARGE_PAGE_FRAMES);
+    count(COUNTER_COMMIT_USED, LARGE_PAGE_FRAMES - wanted);
+    *first = phys(found << PAGE_SHIFT);
+    return OK;
+}
+
+void frames_return_large(enum frame_source source, phys_t first)
+{
+    /* First, as in frames_return_promised(). */
+    if (source == FRAMES_PROMISED)
+        frames_repromise(LARGE_PAGE_FRAMES);
+    frames_give_run(first, LARGE_PAGE_FRAMES);
 }
 
 void frames_give_run(phys_t first, uint64_t page_count)

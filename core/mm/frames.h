@@ -70,6 +70,10 @@ void frame_poison(struct frame *frame);
 
 #define FRAME_LEVELS_MAX 6
 
+/* A large page, and how many frames it must leave unpromised. */
+#define LARGE_PAGE_FRAMES 512
+#define LARGE_PAGE_SLACK 16
+
 struct frames {
     struct lock lock; /* bitmap */
     struct frame *entries;
@@ -117,6 +121,13 @@ void frames_return_promised(phys_t frame);
  * ENOMEM when there is no such run. O(frames / 64) at worst. */
 result_t frames_take_run(enum frame_kind kind, uint64_t count, uint64_t align_frames, phys_t below,
                          phys_t *first);
+/* Takes the aligned run of a large page for content, from a promise whose count the caller keeps or from
+ * frames promised to nobody. EAGAIN: there is none, or so few frames would be left that a fault might
+ * not find its tables; single frames may do. ENOMEM only when injected. O(frames / 64) at worst. */
+enum frame_source { FRAMES_UNPROMISED, FRAMES_PROMISED };
+result_t frames_take_large(enum frame_source source, phys_t *first);
+/* Undoes that. */
+void frames_return_large(enum frame_source source, phys_t first);
 /* Frees a frame whose references have come to 0 (they are set to 0 here). O(1), amortised. */
 void frames_give(phys_t frame);
 void frames_give_run(phys_t first, uint64_t count);

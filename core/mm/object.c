@@ -42,24 +42,29 @@ uint64_t object_region_count(struct object *object)
     return count;
 }
 
-static void unmap_slot_in(struct region *region, uint64_t slot)
+static void unmap_slots_in(struct region *region, uint64_t first, uint64_t end)
 {
-    uint64_t page_count = region_size_bytes(region) >> PAGE_SHIFT;
-    if (slot < region->first_slot || slot - region->first_slot >= page_count)
+    uint64_t region_end = region_slot(region, region->node.end);
+    if (first < region->first_slot)
+        first = region->first_slot;
+    if (end > region_end)
+        end = region_end;
+    if (first >= end)
         return;
-    uint64_t address = region->node.base + ((slot - region->first_slot) << PAGE_SHIFT);
+    uint64_t address = region->node.base + ((first - region->first_slot) << PAGE_SHIFT);
     struct tlb_gather gather;
     tlb_gather_init(&gather);
-    page_directory_unmap(&region->space->directory, address, address + PAGE_SIZE, &gather);
+    page_directory_unmap(&region->space->directory, address,
+                         address + ((end - first) << PAGE_SHIFT), &gather);
     tlb_gather_flush(&gather, region->space);
 }
 
-void object_unmap_slot_everywhere_but(struct object *object, uint64_t slot,
-                                      const struct region *region)
+void object_unmap_slots_everywhere_but(struct object *object, uint64_t slot, uint64_t count,
+                                       const struct region *region)
 {
     for (struct list_node *link = object->regions.next; link != &object->regions;
          link = link->next) {
         if (region_of_link(link) != region)
-            unmap_slot_in(region_of_link(link), slot);
+            unmap_slots_in(region_of_link(link), slot, slot + count);
     }
 }

@@ -180,16 +180,16 @@ result_t object_drop(struct object *object);
 void object_unname(struct object *object);
 uint64_t object_region_count(struct object *object);
 
-/* Removes the entries that show a slot in every region but `region`, and flushes. O(regions of the
- * object), O(1) for an exclusive one. */
-void object_unmap_slot_everywhere_but(struct object *object, uint64_t slot,
-                                      const struct region *region) REQUIRES(object->lock);
+/* Removes the entries that show `count` slots in every region but `region`, and flushes. O(regions of
+ * the object), O(1) for an exclusive one. */
+void object_unmap_slots_everywhere_but(struct object *object, uint64_t slot, uint64_t count,
+                                       const struct region *region) REQUIRES(object->lock);
 
 static inline void object_unmap_slot_elsewhere(struct object *object, uint64_t slot,
                                                const struct region *region) REQUIRES(object->lock)
 {
     if (!object->exclusive)
-        object_unmap_slot_everywhere_but(object, slot, region);
+        object_unmap_slots_everywhere_but(object, slot, 1, region);
 }
 
 static inline struct region *region_of_link(struct list_node *link)

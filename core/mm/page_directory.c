@@ -60,7 +60,8 @@ static void free_tables_below(entry_t entry, struct frame_batch *batch)
             continue;
         stack[depth].left--;
         if (here == 2) {
-            frame_batch_add(batch, frame_of(entry_phys(child)));
+            if (LIKELY(entry_is_table(child)))
+                frame_batch_add(batch, frame_of(entry_phys(child)));
             continue;
         }
         depth++;
@@ -134,6 +135,7 @@ result_t page_directory_add_tables(struct page_directory *directory, uint64_t ad
 {
     if (page_directory_reserve_upper(directory, address, &place->upper) != OK)
         return ENOMEM;
+    ASSERT(!entry_is_page(*place->upper, 2));
     if (!entry_is_present(*place->upper) && add_table(directory, place->upper) != OK) {
         page_directory_prune(directory, address);
         return ENOMEM;
@@ -165,7 +167,7 @@ void page_directory_prune_gathered(struct page_directory *directory, uint64_t ad
     entry_t *table = table_at(directory->root);
     for (unsigned level = machine_levels; level >= 2; level--) {
         entry_t *entry = &table[machine_table_index(address, level)];
-        if (!entry_is_present(*entry))
+        if (!entry_is_table(*entry))
             break;
         path[depth++] = entry;
         table = table_at(entry_phys(*entry));
@@ -201,6 +203,55 @@ void page_directory_change_shown(struct table_place *place, const void *leaf)
     if (!entry_is_writable(*place->upper))
         page_directory_settle(place);
     table->shows = TABLE_MIXED;
+}
+
+/* --- splitting large pages --------------------------------------------------------------------------------- */
+
+/* The large page that has the address inside, not as its first. */
+static entry_t *large_across(const struct page_directory *directory, uint64_t address)
+{
+    return address % TABLE_BYTES != 0 ? page_directory_large(directory, address) : NULL;
+}
+
+result_t page_directory_reserve_split(const struct page_directory *directory, uint64_t base,
+                                      uint64_t end, struct frame_reserve *reserve)
+{
+    const entry_t *first = large_across(directory, base);
+    const entry_t *last = large_across(directory, end);
+    if (first && frame_reserve_add(reserve) != OK)
+        return ENOMEM;
+    return last && last != first ? frame_reserve_add(reserve) : OK;
+}
+
+void page_directory_split_large(struct page_directory *directory, entry_t *upper, phys_t table)
+{
+    entry_t *entries = table_at(table);
+    entry_t large = *upper;
+    for (unsigned i = 0; i < MACHINE_TABLE_ENTRIES; i++)
+        entries[i] = entry_piece(large, i);
+    frame_of(table)->live = MACHINE_TABLE_ENTRIES;
+    frame_of(table)->shows = frame_of(entry_phys(large))->shows;
+    *upper = entry_table(table, ENTRY_TABLE_BITS | ENTRY_USER);
+    directory->table_count++;
+    count(COUNTER_PT_ALLOC, 1);
+}
+
+static void split_across(struct page_directory *directory, uint64_t address,
+                         struct frame_reserve *reserve, struct tlb_gather *gather)
+{
+    entry_t *upper = large_across(directory, address);
+    if (!upper)
+        return;
+    page_directory_split_large(directory, upper, frame_reserve_take(reserve, FRAME_TABLE));
+    /* Both sizes translate alike, but some processors stop when they hold both. */
+    tlb_gather_page(gather, address);
+}
+
+void page_directory_split(struct page_directory *directory, uint64_t base, uint64_t end,
+                          struct frame_reserve *reserve, struct tlb_gather *gather)
+{
+    split_across(directory, base, reserve, gather);
+    split_across(directory, end, reserve, gather);
 }
 
 /* --- ranges ------------------------------------------------------------------------------------------------ */
@@ -252,24 +303,39 @@ static void clear_entries(const struct table_walk *walk, struct tlb_gather *gath
     }
 }
 
+__attribute__((noinline)) static void clear_large(const struct table_walk *walk,
+                                                  struct tlb_gather *gather)
+{
+    *walk->upper = 0;
+    frame_of_virt(walk->upper)->live--;
+    tlb_gather_page(gather, walk->table_base);
+}
+
+/* Clears what lies in the range. True if the table is empty then. */
+__attribute__((noinline)) static bool clear_table(const struct table_walk *walk,
+                                                  struct tlb_gather *gather)
+{
+    struct frame *table = frame_of(entry_phys(*walk->upper));
+    bool whole = table_walk_first(walk) == 0 && table_walk_last(walk) == MACHINE_TABLE_ENTRIES;
+    if (whole && table->live > TLB_GATHER_MAX) {
+        tlb_gather_all(gather);
+        table->live = 0;
+    } else {
+        clear_entries(walk, gather);
+    }
+    return table->live == 0;
+}
+
 void page_directory_unmap_present(struct page_directory *directory, uint64_t base, uint64_t end,
                                   struct tlb_gather *gather)
 {
     struct table_walk walk = table_walk(directory, base, end);
     while (table_walk_next(&walk)) {
-        struct frame *table = frame_of(entry_phys(*walk.upper));
-        bool whole =
-            table_walk_first(&walk) == 0 && table_walk_last(&walk) == MACHINE_TABLE_ENTRIES;
-        if (whole && table->live > TLB_GATHER_MAX) {
-            tlb_gather_all(gather);
-            table->live = 0;
-        } else {
-            clear_entries(&walk, gather);
-        }
-        if (table->live != 0)
-            continue;
         struct frame *above = frame_of_virt(walk.upper);
-        free_table(directory, walk.upper, gather);
+        if (table_walk_is_large(&walk))
+            clear_large(&walk, gather);
+        else if (clear_table(&walk, gather))
+            free_table(directory, walk.upper, gather);
         if (above->live == 0) {
             page_directory_prune_gathered(directory, walk.table_base, gather);
             walk.upper = NULL; /* its table may be gone */
@@ -321,11 +387,25 @@ static inline void protect_entries(const struct table_place *first, unsigned cou
     }
 }
 
+static void protect_large(const struct table_walk *walk, const struct rights_change *change,
+                          struct tlb_gather *gather)
+{
+    entry_t new = (*walk->upper & change->keep) | change->set;
+    if (new == *walk->upper)
+        return;
+    *walk->upper = new;
+    tlb_gather_page(gather, walk->table_base);
+}
+
 static void protect_tables(struct page_directory *directory, uint64_t base, uint64_t end,
                            const struct rights_change *change, struct tlb_gather *gather)
 {
     struct table_walk walk = table_walk(directory, base, end);
     while (table_walk_next(&walk)) {
+        if (table_walk_is_large(&walk)) {
+            protect_large(&walk, change, gather);
+            continue;
+        }
         unsigned first = table_walk_first(&walk);
         struct table_place place = {.upper = walk.upper,
                                     .entry = &table_walk_entries(&walk)[first]};
@@ -347,6 +427,8 @@ void page_directory_protect(struct page_directory *directory, uint64_t base, uin
         protect_tables(directory, base, end, &change, gather);
     else if (page_directory_find(directory, base, &place))
         protect_entries(&place, (unsigned)((end - base) >> PAGE_SHIFT), base, &change, gather);
+    else if (end - base == TABLE_BYTES)
+        protect_tables(directory, base, end, &change, gather); /* perhaps a large page */
 }
 
 static void move_table(entry_t *to, entry_t *from)
@@ -416,6 +498,7 @@ void page_directory_write_protect(struct page_directory *directory, uint64_t bas
 {
     struct table_walk walk = table_walk(directory, base, end);
     while (table_walk_next(&walk)) {
+        /* A large page's first frame never shows a mixture: the one entry loses W. */
         if (frame_of(entry_phys(*walk.upper))->shows == TABLE_MIXED) {
             write_protect_entries(&walk, gather);
         } else if (entry_is_writable(*walk.upper)) {

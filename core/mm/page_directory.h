@@ -9,9 +9,11 @@
  *
  * A level-1 table remembers in its frame which leaf of which object its data entries show (`shows`),
  * or that they are mixed. Entries of the shared zero page are never writable and do not count as data.
- * Invariants: an upper entry without W has a table below it that is not mixed; `live` is the number of
- * present entries; tables of the user half are counted in table_count, the root and the harness window
- * are not.
+ * An upper entry may also be a large page: the 512 frames of a leaf, whose first one remembers the leaf
+ * instead. It is split, into a table of 512 entries, before a part of it changes.
+ * Invariants: an upper entry without W is a large page or has a table below it that is not mixed; a large
+ * page lies in one region; `live` is the number of present entries; tables of the user half are counted
+ * in table_count, the root and the harness window are not.
  * Locking: the space's lock, or the object's for entries that show its slots (stage 5: a bit per
  * table). */
 #ifndef CORE_MM_PAGE_DIRECTORY_H
@@ -49,7 +51,7 @@ static inline bool table_step(entry_t **entry, uint64_t address, unsigned level)
     entry_t above = **entry;
     entry_t *table = machine_phys_to_virt(entry_phys(above));
     *entry = &table[machine_table_index(address, level)];
-    return LIKELY(entry_is_present(above));
+    return LIKELY(entry_is_table(above));
 }
 
 /* Goes down to the address's level-2 entry. Returns 2, or the level of the
@@ -69,7 +71,17 @@ static inline unsigned page_directory_descend(const struct page_directory *direc
     return table_step(entry, address, 2) ? 2 : 3;
 }
 
-/* The entry's place; false when there is no table. O(levels). */
+/* The level-2 entry of the large page that maps an address; NULL: none does. O(levels). */
+static inline entry_t *page_directory_large(const struct page_directory *directory,
+                                            uint64_t address)
+{
+    entry_t *entry;
+    if (page_directory_descend(directory, address, &entry) != 2 || !entry_is_page(*entry, 2))
+        return NULL;
+    return entry;
+}
+
+/* The entry's place; false when there is no table, a large page included. O(levels). */
 static inline bool page_directory_find(const struct page_directory *directory, uint64_t address,
                                        struct table_place *place)
 {
@@ -82,7 +94,7 @@ static inline bool page_directory_find(const struct page_directory *directory, u
     return found;
 }
 
-/* Makes the tables that are missing. ENOMEM: nothing changed. O(levels). */
+/* Makes the tables that are missing; not where a large page is. ENOMEM: nothing changed. O(levels). */
 result_t page_directory_add_tables(struct page_directory *directory, uint64_t address,
                                    struct table_place *place);
 
@@ -128,32 +140,44 @@ void page_directory_settle(struct table_place *place);
 void page_directory_unmap_present(struct page_directory *directory, uint64_t base, uint64_t end,
                                   struct tlb_gather *gather);
 
-/* Removes the entries of a range, and tables that become empty. O(present). */
+/* Removes the entries of a range, and tables that become empty. A large page that reaches beyond the
+ * range loses its one entry: who wants the rest to stay mapped splits it before. O(present). */
 static inline void page_directory_unmap(struct page_directory *directory, uint64_t base,
                                         uint64_t end, struct tlb_gather *gather)
 {
     if (directory->table_count != 0)
         page_directory_unmap_present(directory, base, end, gather);
 }
-/* Gives present entries of a range other rights; W only to those that have it. O(present). */
+/* Gives present entries of a range, which no large page leaves, other rights; W only to those that have
+ * it. O(present). */
 void page_directory_protect(struct page_directory *directory, uint64_t base, uint64_t end,
                             uint64_t bits, struct tlb_gather *gather);
 /* Takes write permission from a range, at the level above where the table is not mixed. O(tables). */
 void page_directory_write_protect(struct page_directory *directory, uint64_t base, uint64_t end,
                                   struct tlb_gather *gather);
 
+/* Turns a large page into a table, `table`, of 512 entries with the same rights. Its translations are
+ * the caller's to flush. */
+void page_directory_split_large(struct page_directory *directory, entry_t *upper, phys_t table);
+/* Splitting the large pages that lie across either end of a range, in two steps: reserve puts frames for
+ * the tables into the reserve (ENOMEM), split takes them out. */
+result_t page_directory_reserve_split(const struct page_directory *directory, uint64_t base,
+                                      uint64_t end, struct frame_reserve *reserve);
+void page_directory_split(struct page_directory *directory, uint64_t base, uint64_t end,
+                          struct frame_reserve *reserve, struct tlb_gather *gather);
+
 /* Takes over what `from` maps in [base, end), where nothing is mapped here, tables where none are in the
  * way; and ends `from`, which has nothing else. Cannot fail. O(tables). */
 void page_directory_take_over(struct page_directory *directory, struct page_directory *from,
                               uint64_t base, uint64_t end);
 
-/* Steps over the level-1 tables that are present in [base, end). */
+/* Steps over the level-1 tables and large pages that are present in [base, end). */
 struct table_walk {
     const struct page_directory *directory;
     uint64_t base;
     uint64_t end;
     uint64_t next;       /* where the search goes on */
-    uint64_t table_base; /* first address of the table found */
+    uint64_t table_base; /* first address of the table or large page found */
     entry_t *upper;
 };
 
@@ -191,6 +215,12 @@ static inline unsigned table_walk_last(const struct table_walk *walk)
                                                       : MACHINE_TABLE_ENTRIES;
 }
 
+static inline bool table_walk_is_large(const struct table_walk *walk)
+{
+    return UNLIKELY(!entry_is_table(*walk->upper)); /* it is present */
+}
+
+/* Of a table. */
 static inline entry_t *table_walk_entries(const struct table_walk *walk)
 {
     return machine_phys_to_virt(entry_phys(*walk->upper));

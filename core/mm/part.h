@@ -52,6 +52,18 @@ static inline struct part part_of(const struct region *region, struct range rang
     return part;
 }
 
+/* Is this mapped by a large page? */
+static inline bool is_large_at(const struct region *region, uint64_t address)
+{
+    return UNLIKELY(region->large) && page_directory_large(&region->space->directory, address);
+}
+
+/* The address behind the page that maps this one. */
+static inline uint64_t region_next_page(const struct region *region, uint64_t address)
+{
+    return is_large_at(region, address) ? (address | (TABLE_BYTES - 1)) + 1 : address + PAGE_SIZE;
+}
+
 /* Cuts [from, to), which may be empty, out of the region: `tail` (bare) becomes the part behind it.
  * Cannot fail. As region_tree_carve(). */
 static inline void region_carve(struct region_tree *tree, struct region *region, uint64_t from,
@@ -61,6 +73,7 @@ static inline void region_carve(struct region_tree *tree, struct region *region,
     tail->entry_bits = region->entry_bits;
     tail->shared = region->shared;
     tail->stack = region->stack;
+    tail->large = region->large;
     region_tree_carve(tree, &region->node, &tail->node, from, to);
     if (!region->object)
         return;

@@ -30,6 +30,7 @@ struct region {
     uint8_t prot;        /* enum prot, or-ed */
     bool shared;         /* fork shares the object */
     bool stack;          /* a user program's stack pointer may be here */
+    bool large;          /* 2 MiB pages are wanted; only then may the page tables have them */
     uint8_t usable;      /* the rights that faults may use: none without an object or when going */
     bool going;          /* being removed: a fault on it is segv */
     bool in_phase;       /* slot and address are equal modulo 512: a leaf and a table coincide */
@@ -65,6 +66,7 @@ static inline struct region *region_create_bare(struct space *space)
     region->prot = PROT_NONE;
     region->shared = false;
     region->stack = false;
+    region->large = false;
     region->usable = PROT_NONE;
     region->going = false;
     region->in_phase = false;

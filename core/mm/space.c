@@ -140,6 +140,10 @@ uint64_t space_resident_pages_in(struct space *space, struct range range)
     while (table_walk_next(&walk)) {
         unsigned first = table_walk_first(&walk);
         unsigned last = table_walk_last(&walk);
+        if (table_walk_is_large(&walk)) {
+            resident += last - first;
+            continue;
+        }
         if (last - first == MACHINE_TABLE_ENTRIES) {
             resident += frame_of(entry_phys(*walk.upper))->live;
             continue;
@@ -152,6 +156,13 @@ uint64_t space_resident_pages_in(struct space *space, struct range range)
     return resident;
 }
 
+/* What maps the 4 KiB of an index, of a table or of a large page. */
+static entry_t walk_entry(const struct table_walk *walk, unsigned index)
+{
+    return table_walk_is_large(walk) ? entry_piece(*walk->upper, index)
+                                     : table_walk_entries(walk)[index];
+}
+
 uint64_t space_frame_run(struct space *space, struct range range)
 {
     uint64_t longest = 0;
@@ -162,12 +173,12 @@ uint64_t space_frame_run(struct space *space, struct range range)
     struct table_walk walk =
         table_walk(&space->directory, range.base, range.base + range.size_bytes);
     while (table_walk_next(&walk)) {
-        const entry_t *entries = table_walk_entries(&walk);
         for (unsigned i = table_walk_first(&walk); i < table_walk_last(&walk); i++) {
-            if (!entry_is_present(entries[i]))
+            entry_t entry = walk_entry(&walk, i);
+            if (!entry_is_present(entry))
                 continue;
             uint64_t address = walk.table_base + i * PAGE_SIZE;
-            uint64_t at = entry_phys(entries[i]).value;
+            uint64_t at = entry_phys(entry).value;
             run = address == next_address && at == next_phys ? run + 1 : 1;
             longest = run > longest ? run : longest;
             next_address = address + PAGE_SIZE;

@@ -51,6 +51,7 @@ struct map_args {
     uint64_t offset_bytes; /* in the object */
     bool shared;           /* fork shares the object instead of copying it */
     bool stack;            /* a user program's stack pointer may be here */
+    bool large;            /* 2 MiB pages where alignment and free memory allow */
     bool unbacked;         /* no object: the range is only reserved */
     bool commit;           /* promise every page now: a later fault cannot fail for want of one */
     bool populate; /* map every page now, as writes would (reads, where the rights say so) */

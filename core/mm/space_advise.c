@@ -18,15 +18,22 @@ static result_t dontneed(struct space *space, struct range range) REQUIRES(space
     struct region *first = space_first_in(space, range);
     for (struct region *region = first; region; region = region_next_below(region, end)) {
         struct part part = part_of(region, range);
-        if (can_forget(region) && region->object->ops->reserve_discard(
-                                      region->object, region_slot(region, part.base),
-                                      (part.end - part.base) >> PAGE_SHIFT, &reserve) != OK) {
+        if ((region->large && page_directory_reserve_split(&space->directory, part.base, part.end,
+                                                           &reserve) != OK) ||
+            (can_forget(region) && region->object->ops->reserve_discard(
+                                       region->object, region_slot(region, part.base),
+                                       (part.end - part.base) >> PAGE_SHIFT, &reserve) != OK)) {
             frame_reserve_end(&reserve);
             return ENOMEM;
         }
     }
 
     tlb_gather_init(&gather);
+    for (struct region *region = first; region; region = region_next_below(region, end)) {
+        struct part part = part_of(region, range);
+        if (region->large)
+            page_directory_split(&space->directory, part.base, part.end, &reserve, &gather);
+    }
     page_directory_unmap(&space->directory, range.base, end, &gather);
     tlb_gather_flush(&gather, space);
     for (struct region *region = first; region; region = region_next_below(region, end)) {
@@ -59,7 +66,8 @@ static result_t reserve_tables(struct space *space, struct range range) REQUIRES
         struct table_place place;
         uint64_t at = (region->prot & PROT_READ) != 0 ? part.base : part.end;
         for (; at < part.end; at = (at | (TABLE_BYTES - 1)) + 1) {
-            if (page_directory_reserve(&space->directory, at, &place) == OK)
+            if (is_large_at(region, at) ||
+                page_directory_reserve(&space->directory, at, &place) == OK)
                 continue;
             prune_tables(space, range.base, at);
             return ENOMEM;
@@ -78,7 +86,7 @@ static result_t willneed(struct space *space, struct range range) REQUIRES(space
         struct part part = part_of(region, range);
         if ((region->prot & PROT_READ) == 0)
             continue;
-        for (uint64_t at = part.base; at < part.end; at += PAGE_SIZE) {
+        for (uint64_t at = part.base; at < part.end; at = region_next_page(region, at)) {
             if (region->object->ops->fault(region->object, region, at, ACCESS_READ).outcome ==
                 FAULT_NOMEM)
                 return ENOMEM;

@@ -2,6 +2,7 @@
 #include "core/mm/anonymous.h"
 #include "core/mm/internal.h"
 #include "core/mm/object.h"
+#include "core/mm/part.h"
 #include "core/mm/reclaim.h"
 #include "core/mm/space_identity.h"
 
@@ -81,6 +82,7 @@ static inline struct region *make_region(struct space *space, const struct map_a
         return NULL;
     region->shared = args->shared;
     region->stack = args->stack;
+    region->large = args->large;
     if (args->unbacked || (*object = get_object(args)) != NULL)
         return region;
     region_destroy(region);
@@ -104,9 +106,19 @@ result_t space_place_node(struct space *space, struct region_node *node, uint64_
     }
 }
 
+/* A large page needs an aligned place. False: there is none, or no large page would fit. */
+static bool place_for_large(struct space *space, const struct map_args *args, struct region *region)
+    REQUIRES(space->lock)
+{
+    return args->size_bytes >= TABLE_BYTES && args->align_bytes < TABLE_BYTES &&
+           space_place_node(space, &region->node, args->size_bytes, TABLE_BYTES) == OK;
+}
+
 static result_t place_at(struct space *space, const struct map_args *args, struct region *region)
     REQUIRES(space->lock)
 {
+    if (args->at == MAP_AT_ANY && args->large && place_for_large(space, args, region))
+        return OK;
     if (args->at == MAP_AT_ANY)
         return space_place_node(space, &region->node, args->size_bytes, args->align_bytes);
     if (args->at == MAP_AT_RANDOM)
@@ -122,7 +134,7 @@ static result_t place_at(struct space *space, const struct map_args *args, struc
 static inline result_t place(struct space *space, const struct map_args *args,
                              struct region *region) REQUIRES(space->lock)
 {
-    if (LIKELY(args->at == MAP_AT_ANY && space->first_fit))
+    if (LIKELY(args->at == MAP_AT_ANY && !args->large && space->first_fit))
         return region_tree_place_anywhere(&space->tree, &region->node, args->size_bytes,
                                           args->align_bytes);
     space_identity_hold(space);
@@ -149,7 +161,8 @@ static result_t populate(struct region *region)
     if (!region->object || region->prot == PROT_NONE)
         return OK;
     unsigned access = (region->prot & PROT_WRITE) != 0 ? ACCESS_WRITE : ACCESS_READ;
-    for (uint64_t at = region->node.base; at < region->node.end; at += PAGE_SIZE) {
+    uint64_t end = region->node.end;
+    for (uint64_t at = region->node.base; at < end; at = region_next_page(region, at)) {
         if (region->object->ops->fault(region->object, region, at, access).outcome == FAULT_NOMEM)
             return ENOMEM;
     }

@@ -3,6 +3,8 @@
  *   source   |....|tttt|tttt|..|      tables that lie in the range as a whole are hung under the target's
  *   target   |....|tttt|tttt|..|      level-2 entries when both sides are congruent modulo 2 MiB; all
  *                                     else goes entry by entry
+ *
+ * A large page is an entry of level 2: it moves like a table, or piece by piece.
  */
 #include "core/mm/heap.h"
 #include "core/mm/internal.h"
@@ -110,6 +112,10 @@ static result_t place_target(struct space *space, struct range range, enum map_a
 
 static void gather_table(const struct table_walk *walk, struct tlb_gather *gather)
 {
+    if (table_walk_is_large(walk)) {
+        tlb_gather_page(gather, walk->table_base);
+        return;
+    }
     const entry_t *entries = table_walk_entries(walk);
     if (frame_of(entry_phys(*walk->upper))->live > TLB_GATHER_MAX) {
         tlb_gather_all(gather);
@@ -158,6 +164,21 @@ static void move_entries(const struct move *move, const struct table_walk *walk,
     }
 }
 
+static void move_pieces(const struct move *move, const struct table_walk *walk,
+                        struct tlb_gather *gather)
+{
+    for (unsigned i = 0; i < MACHINE_TABLE_ENTRIES; i++) {
+        struct table_place place;
+        uint64_t target = target_of(move, walk->table_base + i * PAGE_SIZE);
+        result_t result = page_directory_reserve(&move->space->directory, target, &place);
+        ASSERT(result == OK);
+        page_directory_set(&place, entry_piece(*walk->upper, i), TABLE_MIXED);
+    }
+    *walk->upper = 0;
+    frame_of_virt(walk->upper)->live--;
+    tlb_gather_page(gather, walk->table_base);
+}
+
 /* True if every table could be moved as a whole. */
 static bool move_tables(const struct move *move)
 {
@@ -168,13 +189,16 @@ static bool move_tables(const struct move *move)
     tlb_gather_init(&gather);
     struct table_walk walk = table_walk(directory, move->range.base, end);
     while (table_walk_next(&walk)) {
-        if (moves_whole(move, &walk)) {
+        bool as_whole = moves_whole(move, &walk);
+        if (as_whole)
             move_table(move, &walk, &gather);
-        } else {
+        else if (table_walk_is_large(&walk))
+            move_pieces(move, &walk, &gather);
+        else
             move_entries(move, &walk, &gather);
+        if (!as_whole)
             prune_target(move, &walk);
-            whole = false;
-        }
+        whole = whole && as_whole;
         page_directory_prune_gathered(directory, walk.table_base, &gather);
         walk.upper = NULL; /* its table may be gone */
     }

@@ -36,6 +36,12 @@ unmap_reserve(struct space *space, struct range range, struct unmap_plan *plan)
         bool inner = part.base > region->node.base && part.end < region->node.end;
         if (inner && !(plan->tail = region_create_bare(space)))
             return ENOMEM;
+        if (UNLIKELY(!part.whole && region->large) &&
+            page_directory_reserve_split(&space->directory, part.base, part.end, &plan->frames) !=
+                OK) {
+            end_plan(plan);
+            return ENOMEM;
+        }
         if (!must_discard(region, part.whole))
             continue;
         if (region->object->ops->reserve_discard(region->object, region_slot(region, part.base),
@@ -92,6 +98,8 @@ unmap_commit(struct space *space, struct range range, struct unmap_plan *plan) R
         bool can_have_entries = region->usable != PROT_NONE;
         if (part.whole)
             region_set_going(region);
+        else if (UNLIKELY(region->large))
+            page_directory_split(&space->directory, part.base, part.end, &plan->frames, &gather);
         if (can_have_entries)
             page_directory_unmap(&space->directory, part.base, part.end, &gather);
     }
@@ -150,9 +158,30 @@ result_t space_unmap(struct space *space, struct range range)
 /* Where the range begins, and the parts that splitting at its ends will need; NULL: none. */
 struct protect_plan {
     struct region *first;
-    struct region *head; /* becomes the part behind the range's base */
-    struct region *tail; /* becomes the part behind the range's end */
+    struct region *head;         /* becomes the part behind the range's base */
+    struct region *tail;         /* becomes the part behind the range's end */
+    struct frame_reserve frames; /* to split large pages at either end */
 };
+
+static void end_protect_plan(struct protect_plan *plan)
+{
+    if (plan->head)
+        region_destroy(plan->head);
+    if (plan->tail)
+        region_destroy(plan->tail);
+    frame_reserve_end(&plan->frames);
+}
+
+/* What cutting a region in two may need. */
+static result_t reserve_cut(const struct region *region, uint64_t at, struct region **part,
+                            struct frame_reserve *reserve)
+{
+    if (region->large &&
+        page_directory_reserve_split(&region->space->directory, at, at, reserve) != OK)
+        return ENOMEM;
+    *part = region_create_bare(region->space);
+    return *part ? OK : ENOMEM;
+}
 
 static result_t protect_reserve(struct space *space, struct range range, unsigned prot,
                                 struct protect_plan *plan) REQUIRES(space->lock)
@@ -175,12 +204,11 @@ static result_t protect_reserve(struct space *space, struct range range, unsigne
         last = next;
     }
 
-    if (first->prot != prot && first->node.base < range.base &&
-        !(plan->head = region_create_bare(space)))
-        return ENOMEM;
-    if (last->prot != prot && last->node.end > end && !(plan->tail = region_create_bare(space))) {
-        if (plan->head)
-            region_destroy(plan->head);
+    bool cut_first = first->prot != prot && first->node.base < range.base;
+    bool cut_last = last->prot != prot && last->node.end > end;
+    if ((cut_first && reserve_cut(first, range.base, &plan->head, &plan->frames) != OK) ||
+        (cut_last && reserve_cut(last, end, &plan->tail, &plan->frames) != OK)) {
+        end_protect_plan(plan);
         return ENOMEM;
     }
     return OK;
@@ -201,25 +229,36 @@ static inline void change_rights(struct space *space, struct region *region, uns
                                region->entry_bits, gather);
 }
 
+/* `behind` becomes what lies above the address. */
+static inline void cut(struct region *region, uint64_t at, struct region *behind,
+                       struct frame_reserve *reserve, struct tlb_gather *gather)
+{
+    struct space *space = region->space;
+    if (UNLIKELY(region->large))
+        page_directory_split(&space->directory, at, at, reserve, gather);
+    region_carve(&space->tree, region, at, at, behind);
+}
+
 static inline void protect_commit(struct space *space, struct range range, unsigned prot,
-                                  const struct protect_plan *plan) REQUIRES(space->lock)
+                                  struct protect_plan *plan) REQUIRES(space->lock)
 {
     uint64_t end = range.base + range.size_bytes;
     struct tlb_gather gather;
     tlb_gather_init(&gather);
     struct region *region = plan->first;
     if (plan->head) {
-        region_carve(&space->tree, region, range.base, range.base, plan->head);
+        cut(region, range.base, plan->head, &plan->frames, &gather);
         region = plan->head;
     }
     for (; region; region = region_next_below(region, end)) {
         if (region->prot == prot)
             continue;
         if (region->node.end > end)
-            region_carve(&space->tree, region, end, end, plan->tail);
+            cut(region, end, plan->tail, &plan->frames, &gather);
         change_rights(space, region, prot, &gather);
     }
     tlb_gather_flush(&gather, space);
+    frame_reserve_end(&plan->frames);
 }
 
 /* Merges what now fits: neighbours inside the range and, where it was not just split, across its ends. */

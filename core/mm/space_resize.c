@@ -87,6 +87,7 @@ static result_t share_locked(struct space *space, struct map_args *args, struct 
     bool was_shared = source->shared;
     args->object = object;
     args->prot = source->prot;
+    args->large = source->large;
     args->shared = true;
     object->exclusive = false;
     source->shared = true;

@@ -31,6 +31,7 @@ enum argument_id {
     ARGUMENT_PURGEABLE,
     ARGUMENT_CACHE,
     ARGUMENT_SHARE,
+    ARGUMENT_PAGE,
     ARGUMENT_STACK,
     ARGUMENT_BELOW,
     ARGUMENT_TEXT, /* sizes of the parts of `exec` */

@@ -35,7 +35,7 @@ static const struct argument_spec map_arguments[] = {
     {"align", ARGUMENT_ALIGN, TYPE_NUMBER, 0, NO_WORDS, "4K"},
     {"commit", ARGUMENT_COMMIT, TYPE_CHOICE, 0, "off on", NULL, "on"},
     {"populate", ARGUMENT_POPULATE, TYPE_CHOICE, 0, "off on", NULL, "off"},
-    {"page", ARGUMENT_UNUSED, TYPE_NUMBER, LATER, NO_WORDS, "4K"},
+    {"page", ARGUMENT_PAGE, TYPE_NUMBER, 0, NO_WORDS, "4K"},
     {"stack", ARGUMENT_STACK, TYPE_CHOICE, 0, "off on", NULL, "off"},
     {"cache", ARGUMENT_CACHE, TYPE_CHOICE, 0, "wb wc uc", "wc uc", "wb"},
 };
@@ -220,7 +220,7 @@ const struct command_spec command_table[] = {
     {"map", COMMAND_MAP, 0,
      "map S.R ?size=N? ?object=O|none? ?offset=0? ?prot=rw? ?share=private|shared? "
      "?at=any|random|ADDRESS? ?if-taken=refuse|replace|elsewhere? ?align=4K? ?commit=on|off? "
-     "?populate=off|on? ?stack=off|on? ?cache=wb?",
+     "?populate=off|on? ?page=4K|2M? ?stack=off|on? ?cache=wb?",
      "maps an object or fresh anonymous memory, or reserves a range (object=none)",
      ARGUMENTS(map_arguments)},
     {"share", COMMAND_SHARE, 0, "share S2.R2 from=S1.R1",

@@ -42,6 +42,7 @@ static void compile_map(struct compiler *compiler, const struct command *command
         [MAP_IF_TAKEN] = ARGUMENT_IF_TAKEN,
         [MAP_COMMIT] = ARGUMENT_COMMIT,
         [MAP_POPULATE] = ARGUMENT_POPULATE,
+        [MAP_PAGE] = ARGUMENT_PAGE,
         [MAP_STACK] = ARGUMENT_STACK,
         [MAP_CACHE] = ARGUMENT_CACHE,
     };

@@ -148,6 +148,16 @@ bool run_evaluate_at(struct run *run, const struct operand *operand, enum map_at
     return true;
 }
 
+/* `page=4K|2M`. */
+static bool evaluate_page(struct run *run, const struct operand *operand, bool *large)
+{
+    int64_t page = (int64_t)PAGE_SIZE;
+    if (operand->given && !run_number(run, operand, &page))
+        return false;
+    *large = page == (int64_t)TABLE_BYTES;
+    return *large || page == (int64_t)PAGE_SIZE || refuse(run, EINVAL, "pages are of 4K or of 2M");
+}
+
 bool run_map_evaluate(struct run *run, const struct op *op)
 {
     const struct operand *operands = op->operands;
@@ -167,6 +177,7 @@ bool run_map_evaluate(struct run *run, const struct op *op)
         !evaluate_switch(run, &operands[MAP_SHARE], false, &args->shared) ||
         !evaluate_switch(run, &operands[MAP_COMMIT], true, &args->commit) ||
         !evaluate_switch(run, &operands[MAP_POPULATE], false, &args->populate) ||
+        !evaluate_page(run, &operands[MAP_PAGE], &args->large) ||
         !evaluate_switch(run, &operands[MAP_STACK], false, &args->stack) ||
         (operands[MAP_CACHE].given && !run_choice(run, &operands[MAP_CACHE], &cache)))
         return false;

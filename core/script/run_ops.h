@@ -80,6 +80,7 @@ enum map_operand {
     MAP_IF_TAKEN,
     MAP_COMMIT,
     MAP_POPULATE,
+    MAP_PAGE,
     MAP_STACK,
     MAP_CACHE,
     MAP_OPERANDS

@@ -93,7 +93,7 @@ static void test_what_comes_later(void **state)
     };
     for (size_t i = 0; i < ARRAY_COUNT(commands); i++)
         expect_error(commands[i], 1, 1, "is not yet supported");
-    static const char *const options[] = {"page=2M", "cache=wc", "cache=uc", "page=4K"};
+    static const char *const options[] = {"cache=wc", "cache=uc"};
     for (size_t i = 0; i < ARRAY_COUNT(options); i++) {
         char body[128];
         snprintf(body, sizeof(body), "space a\nmap a.x size=4K %s", options[i]);

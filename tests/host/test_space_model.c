@@ -176,6 +176,7 @@ static struct map_args draw_map(struct pages pages)
         .commit = one_in(2),
         .populate = one_in(4),
     };
+    args.large = !args.unbacked && one_in(2);
     if (args.at == MAP_AT_ANY && one_in(3))
         args.align_bytes = PAGE_SIZE << draw(11);
     return args;
@@ -193,7 +194,11 @@ static uint64_t expect_place(const struct model_space *at, const struct map_args
             return WINDOW_PAGES;
         *result = OK;
     }
-    uint64_t first = first_fit(at, pages.count, args->align_bytes);
+    bool wants_aligned = args->large && args->at == MAP_AT_ANY && pages.count >= 512 &&
+                         args->align_bytes < TABLE_BYTES;
+    uint64_t first = wants_aligned ? first_fit(at, pages.count, TABLE_BYTES) : WINDOW_PAGES;
+    if (first == WINDOW_PAGES)
+        first = first_fit(at, pages.count, args->align_bytes);
     if (first == WINDOW_PAGES)
         *result = ENOMEM;
     return first;
@@ -263,14 +268,16 @@ static uint64_t region_before(const struct model_space *at, uint64_t page, unsig
     return page;
 }
 
-/* Neighbouring reservations with equal rights become one region when protect passes them: from `first`
- * on, each swallows what follows as long as it can. */
+/* Neighbouring reservations with equal rights become one region when protect passes their seam: from
+ * `first` on, each swallows what follows as long as it can. */
 static void merge_unbacked(struct model_space *at, uint64_t first, uint64_t range_end)
 {
     while (first < range_end) {
         uint64_t end = region_end(at, first);
         const struct page *left = &at->pages[first];
         const struct page *right = &at->pages[end];
+        if (end > range_end)
+            return;
         if (end == WINDOW_PAGES || left->state != PAGE_UNBACKED || right->state != PAGE_UNBACKED ||
             left->prot != right->prot) {
             first = end;
