@@ -6,23 +6,12 @@
 #include "core/mm/internal.h"
 #include "core/mm/space.h"
 
-/* In a slot: the page differs from the device's, or may. */
-#define SLOT_DIRTY 2ull
-/* Pages written back by one command. */
-#define WRITE_MAX 64u
-
 static const struct object_ops file_ops;
 static const struct object_ops file_read_only_ops;
 
-static uint64_t *find_slot(const struct file *file, uint64_t page)
-{
-    struct leaf *leaf = slot_table_leaf(&file->table, page);
-    return leaf ? &leaf->slots[page % LEAF_SLOTS] : NULL;
-}
-
 static uint64_t slot_value(const struct file *file, uint64_t page)
 {
-    const uint64_t *slot = page < file->object.page_count ? find_slot(file, page) : NULL;
+    const uint64_t *slot = page < file->object.page_count ? file_slot(file, page) : NULL;
     return slot ? *slot : 0;
 }
 
@@ -51,6 +40,7 @@ static result_t create(struct block_device *device, struct ramdisk *ramdisk, uin
     object_init(&file->object, device->ops->write ? &file_ops : &file_read_only_ops, page_count, 0);
     list_init(&file->privates);
     slot_table_init(&file->table, page_count);
+    reclaim_enlist(&file->object, RECLAIM_LIST_CACHES);
     *object = &file->object;
     return OK;
 }
@@ -84,6 +74,7 @@ static void file_release(struct object *object)
 {
     struct file *file = file_of(object);
     struct frame_batch batch;
+    reclaim_delist(object);
     frame_batch_init(&batch);
     (void)slot_table_fini(&file->table, &batch);
     frame_batch_end(&batch);
@@ -233,7 +224,7 @@ static uint64_t device_part(const struct file *file, uint64_t page, uint64_t cou
 /* The resident page may be written from here on. ENOMEM: it may not. */
 static result_t make_dirty(struct file *file, uint64_t page) REQUIRES(file->object.lock)
 {
-    uint64_t *slot = find_slot(file, page);
+    uint64_t *slot = file_slot(file, page);
     if ((*slot & SLOT_DIRTY) != 0)
         return OK;
     if (block_reserve(file->device, file->offset_bytes + (page << PAGE_SHIFT),
@@ -274,25 +265,23 @@ static void write_protect(struct file *file, uint64_t page, uint64_t count)
     }
 }
 
-/* Writes a row of dirty pages. EIO: they stay dirty. */
-static result_t write_back(struct file *file, uint64_t page, unsigned count)
-    REQUIRES(file->object.lock)
+result_t file_write_back(struct file *file, uint64_t page, unsigned count)
 {
-    phys_t pages[WRITE_MAX];
+    phys_t pages[FILE_WRITE_MAX];
     write_protect(file, page, count);
     for (unsigned i = 0; i < count; i++)
-        pages[i] = slot_phys(*find_slot(file, page + i));
+        pages[i] = slot_phys(*file_slot(file, page + i));
     result_t result = block_write(file->device, file->offset_bytes + (page << PAGE_SHIFT),
                                   device_part(file, page, count), pages);
     for (unsigned i = 0; i < count && result == OK; i++)
-        *find_slot(file, page + i) &= ~SLOT_DIRTY;
+        *file_slot(file, page + i) &= ~SLOT_DIRTY;
     return result == OK ? OK : EIO;
 }
 
 static unsigned count_dirty(const struct file *file, uint64_t page, uint64_t end)
 {
     unsigned count = 0;
-    while (count < WRITE_MAX && page + count < end &&
+    while (count < FILE_WRITE_MAX && page + count < end &&
            (slot_value(file, page + count) & SLOT_DIRTY) != 0)
         count++;
     return count;
@@ -308,7 +297,7 @@ static result_t file_sync(struct object *object, uint64_t first_slot, uint64_t s
     for (uint64_t page = first_slot; page < end && result == OK;) {
         unsigned count = count_dirty(file, page, end);
         if (count != 0)
-            result = write_back(file, page, count);
+            result = file_write_back(file, page, count);
         page += count != 0 ? count : 1;
         if (count == 0 && !slot_table_leaf(&file->table, page))
             page = (page | (LEAF_SLOTS - 1)) + 1;
@@ -381,7 +370,7 @@ static struct fault_result fault_locked(struct file *file, struct region *region
         return result;
     }
 
-    entry_t entry = entry_for(region, *find_slot(file, page));
+    entry_t entry = entry_for(region, *file_slot(file, page));
     entry_t before = *place.entry;
     set_entry(&place, entry);
     if (entry_is_present(before)) {
@@ -440,9 +429,7 @@ static result_t file_page(struct object *object, struct region *region, uint64_t
 
 /* --- truncation ------------------------------------------------------------------------------------------ */
 
-/* Removes the entries that show these pages, in every region, and flushes. */
-static void unmap_everywhere(struct file *file, uint64_t page, uint64_t count)
-    REQUIRES(file->object.lock)
+void file_unmap_everywhere(struct file *file, uint64_t page, uint64_t count)
 {
     struct list_node *head = &file->object.regions;
     for (struct list_node *link = head->next; link != head; link = link->next) {
@@ -471,7 +458,7 @@ void file_truncate(struct object *object, uint64_t page_count)
     lock_acquire(&file->object.lock);
     if (page_count < object->page_count) {
         uint64_t count = object->page_count - page_count;
-        unmap_everywhere(file, page_count, count);
+        file_unmap_everywhere(file, page_count, count);
         slot_table_drop(&file->table, page_count, count, &batch, &freed, &dropped);
         object->page_count = page_count;
     }
@@ -519,7 +506,7 @@ static void file_audit(struct object *object, struct audit *audit)
     .set_phase = file_set_phase, .fault = file_fault, .fork = file_fork, .release = file_release,  \
     .page = file_page, .resident = file_resident, .check_entry = file_check_entry,                 \
     .audit = file_audit, .other_regions = file_other_regions, .make_private = file_private_create, \
-    .overhangs = true
+    .reclaim = file_reclaim, .overhangs = true
 
 static const struct object_ops file_ops = {
     .name = "file",

@@ -31,10 +31,13 @@ struct file {
     uint64_t next_miss;        /* where the next miss of a sequential reader will be */
     unsigned ahead;            /* pages that the last miss was to read */
     unsigned window;           /* pages that it read: there were no more to read */
+    uint64_t hand;             /* the page that reclaim looks at next */
     struct list_node privates; /* struct file_private.link */
 };
 
 #define FILE_WINDOW_MAX 64
+/* Pages written back by one command. */
+#define FILE_WRITE_MAX 64u
 /* A resident page is mapped with those of this aligned group (policy.map_around: 0 or 16). */
 #define FILE_AROUND_MAX 16
 
@@ -53,6 +56,25 @@ result_t file_create_on_ramdisk(uint64_t offset_bytes, uint64_t page_count, stru
  * lost. */
 void file_truncate(struct object *object, uint64_t page_count);
 
+/* In a slot: the page differs from the device's, or may. */
+#define SLOT_DIRTY 2ull
+
+static inline uint64_t *file_slot(const struct file *file, uint64_t page)
+{
+    struct leaf *leaf = slot_table_leaf(&file->table, page);
+    return leaf ? &leaf->slots[page % LEAF_SLOTS] : NULL;
+}
+
+/* file_reclaim.c: drops clean pages, or writes dirty ones back and drops them. */
+uint64_t file_reclaim(struct object *object, enum reclaim_stage stage, uint64_t wanted);
+
+/* For file_reclaim.c. Writes a row of dirty pages, at most FILE_WRITE_MAX. EIO: they stay dirty. */
+result_t file_write_back(struct file *file, uint64_t page, unsigned count)
+    REQUIRES(file->object.lock);
+/* Removes the entries that show these pages, in every region, and flushes. */
+void file_unmap_everywhere(struct file *file, uint64_t page, uint64_t count)
+    REQUIRES(file->object.lock);
+
 /* For file_private.c. The cached frame of a page, read if need be. *event: fault.file_major if so. The
  * outcome is FAULT_RESOLVED, FAULT_BUS or FAULT_NOMEM. */
 enum fault_outcome file_get_page(struct file *file, uint64_t page, enum counter *event,
@@ -65,6 +87,8 @@ phys_t file_resident_page(const struct file *file, uint64_t page) REQUIRES(file-
 /* An object for private regions, with a reference to the file. ENOMEM. */
 result_t file_private_create(struct object *object, uint64_t first_page, uint64_t page_count,
                              bool commit, struct object **overlay);
+/* Was the page accessed through a private object since this was asked last? */
+bool file_private_was_accessed(struct object *overlay, uint64_t page);
 /* Removes the entries that show pages of the file through a private object. */
 void file_private_unmap(struct object *overlay, uint64_t first_page, uint64_t page_count);
 

@@ -295,6 +295,35 @@ static void unmap_cached(struct file_private *private, struct region *region, ui
     tlb_gather_flush(&gather, region->space);
 }
 
+/* Looks at a region's entry for a page of the file, and forgets that it was accessed. */
+static bool was_accessed(struct file_private *private, struct region *region, uint64_t page)
+    REQUIRES(private->anonymous.object.lock)
+{
+    struct table_place place;
+    uint64_t slot = private->anonymous.object.phase + (page - private->first_page);
+    uint64_t page_count = region_size_bytes(region) >> PAGE_SHIFT;
+    if (slot < region->first_slot || slot - region->first_slot >= page_count ||
+        anonymous_has_page(&private->anonymous, slot))
+        return false;
+    uint64_t address = region->node.base + ((slot - region->first_slot) << PAGE_SHIFT);
+    return page_directory_find(&region->space->directory, address, &place) &&
+           entry_forget_access(place.entry);
+}
+
+bool file_private_was_accessed(struct object *overlay, uint64_t page)
+{
+    struct file_private *private = private_of(overlay);
+    bool accessed = false;
+    if (page < private->first_page || page - private->first_page >= overlay->page_count)
+        return false;
+    lock_acquire(&private->anonymous.object.lock);
+    const struct list_node *head = &overlay->regions;
+    for (struct list_node *link = head->next; link != head; link = link->next)
+        accessed |= was_accessed(private, region_of_link(link), page);
+    lock_release(&private->anonymous.object.lock);
+    return accessed;
+}
+
 void file_private_unmap(struct object *overlay, uint64_t first_page, uint64_t page_count)
 {
     struct file_private *private = private_of(overlay);

@@ -1,7 +1,11 @@
 /* Memory running out: volatile objects, squeezing, and operations that start again. */
 #include "mm_testing.h"
 
+#include <string.h>
+
 #include "core/mm/anonymous.h"
+#include "core/mm/file.h"
+#include "core/mm/internal.h"
 #include "core/mm/reclaim.h"
 
 #define BASE GIB
@@ -242,6 +246,206 @@ static void test_nothing_is_purged_in_vain(void **state)
     assert_audit();
 }
 
+/* --- files ------------------------------------------------------------------------------------------------- */
+
+#define FILE_PAGES 600
+
+static struct object *new_file(void)
+{
+    struct object *object;
+    assert_int_equal(file_create_on_ramdisk(0, FILE_PAGES, &object), OK);
+    object_name(object);
+    mm.map_around = 0;
+    return object;
+}
+
+static void map_file(struct space *space, struct object *file, uint64_t base, bool shared)
+{
+    struct map_args args = map_at(base, FILE_PAGES, PROT_READ | PROT_WRITE);
+    args.object = file;
+    args.shared = shared;
+    map(space, args);
+}
+
+static uint64_t page_at(uint64_t base, uint64_t page)
+{
+    return base + page * PAGE_SIZE;
+}
+
+/* Nothing is lost: what was written comes back from the device, what was copied stays. */
+static void test_files_give_up_clean_pages_then_dirty_ones(void **state)
+{
+    (void)state;
+    uint64_t free_bytes = mm_free_bytes();
+    uint64_t content[FILE_PAGES];
+    struct object *file = new_file();
+    struct space *space = new_space();
+    struct space *other = new_space();
+    map_file(space, file, BASE, true);
+    map_file(other, file, 3 * GIB, false);
+    for (uint64_t i = 0; i < FILE_PAGES; i++)
+        content[i] = read_value(other, page_at(3 * GIB, i));
+    for (uint64_t i = 0; i < FILE_PAGES; i += 3) {
+        write_value(space, page_at(BASE, i), i + 7);
+        content[i] = i + 7;
+    }
+    write_value(other, page_at(3 * GIB, 1), 99);
+    struct space *child = forked(other);
+    assert_audit();
+
+    uint64_t clean = counter_read(COUNTER_RECLAIM_CLEAN);
+    uint64_t dirty = counter_read(COUNTER_RECLAIM_DIRTY);
+    assert_int_equal(reclaim_pages(FILE_PAGES - FILE_PAGES / 3), FILE_PAGES - FILE_PAGES / 3);
+    assert_int_equal(counter_read(COUNTER_RECLAIM_CLEAN) - clean, FILE_PAGES - FILE_PAGES / 3);
+    assert_int_equal(counter_read(COUNTER_RECLAIM_DIRTY), dirty);
+    assert_audit();
+    assert_int_equal(reclaim_pages(FILE_PAGES), FILE_PAGES / 3);
+    assert_int_equal(counter_read(COUNTER_RECLAIM_DIRTY) - dirty, FILE_PAGES / 3);
+    assert_int_equal(file->ops->resident(file), 0);
+    assert_int_equal(reclaim_pages(1), 0);
+    assert_audit();
+
+    for (uint64_t i = 0; i < FILE_PAGES; i++)
+        assert_int_equal(read_value(space, page_at(BASE, i)), content[i]);
+    for (uint64_t i = 0; i < FILE_PAGES; i++) {
+        uint64_t expected = i == 1 ? 99 : content[i];
+        assert_int_equal(read_value(child, page_at(3 * GIB, i)), expected);
+        assert_int_equal(read_value(other, page_at(3 * GIB, i)), expected);
+    }
+    space_destroy(space);
+    space_destroy(other);
+    space_destroy(child);
+    object_unname(file);
+    assert_audit();
+    assert_int_equal(mm_free_bytes(), free_bytes);
+}
+
+static unsigned count_entries(struct space *space, uint64_t first, uint64_t end)
+{
+    unsigned count = 0;
+    for (uint64_t i = first; i < end; i++) {
+        struct table_place place;
+        count += page_directory_find(&space->directory, page_at(BASE, i), &place) &&
+                 entry_is_present(*place.entry);
+    }
+    return count;
+}
+
+/* Of two pages side by side the one that is in use stays. */
+static void test_what_was_used_lately_gets_a_second_chance(void **state)
+{
+    (void)state;
+    struct object *file = new_file();
+    struct space *space = new_space();
+    map_file(space, file, BASE, true);
+    for (uint64_t i = 0; i < FILE_PAGES; i++)
+        (void)read_value(space, page_at(BASE, i));
+    /* All have been used: the hand passes the window once, and takes what it comes to first then. */
+    assert_int_equal(reclaim_pages(40), 40);
+    assert_int_equal(count_entries(space, 0, 40), 0);
+    assert_int_equal(count_entries(space, 40, FILE_PAGES), FILE_PAGES - 40);
+    /* Of the next window every second page is used again. */
+    assert_int_equal(reclaim_pages(1), 1);
+    for (uint64_t i = 41; i < 79; i++) {
+        struct table_place place;
+        assert_true(page_directory_find(&space->directory, page_at(BASE, i), &place));
+        *place.entry &= ~ENTRY_ACCESSED;
+        *place.entry |= i % 2 == 0 ? ENTRY_ACCESSED : 0;
+    }
+    assert_int_equal(reclaim_pages(19), 19);
+    assert_int_equal(count_entries(space, 41, 79), 19);
+    for (uint64_t i = 42; i < 79; i += 2)
+        assert_int_equal(count_entries(space, i, i + 1), 1);
+    space_destroy(space);
+    object_unname(file);
+    assert_audit();
+}
+
+/* What a page costs does not depend on how many are resident. */
+static void test_a_few_pages_of_many(void **state)
+{
+    (void)state;
+    struct object *file = new_file();
+    struct space *space = new_space();
+    map_file(space, file, BASE, true);
+    for (uint64_t i = 0; i < FILE_PAGES; i++)
+        (void)read_value(space, page_at(BASE, i));
+    assert_int_equal(reclaim_pages(8), 8);
+    unsigned looked_at = 0;
+    for (uint64_t i = 0; i < FILE_PAGES; i++) {
+        struct table_place place;
+        bool there = page_directory_find(&space->directory, page_at(BASE, i), &place) &&
+                     entry_is_present(*place.entry);
+        looked_at += !there || !entry_is_accessed(*place.entry);
+    }
+    assert_int_equal(looked_at, 16);
+    space_destroy(space);
+    object_unname(file);
+}
+
+/* Volatile memory goes first, then clean pages, then dirty ones are written: a fault that finds no memory
+ * gets it in this order, and loses nothing. */
+static void test_a_fault_reclaims_in_order(void **state)
+{
+    (void)state;
+    struct object *cache = purgeable(64, COMMIT_OFF);
+    struct object *file = new_file();
+    struct space *space = new_space();
+    struct map_args args = map_at(BASE + 8 * GIB, 64, PROT_READ | PROT_WRITE);
+    bool purged;
+    args.object = cache;
+    map(space, args);
+    write_pages(space, BASE + 8 * GIB, 64, 1);
+    assert_int_equal(space_set_volatile(space, pages_at(BASE + 8 * GIB, 64), true, &purged), OK);
+    map_file(space, file, BASE, true);
+    for (uint64_t i = 0; i < FILE_PAGES; i++) {
+        if (i < 100)
+            write_value(space, page_at(BASE, i), i + 1000);
+        else
+            (void)read_value(space, page_at(BASE, i));
+    }
+    args = map_at(5 * GIB, 700, PROT_READ | PROT_WRITE);
+    args.commit = false;
+    map(space, args);
+
+    const enum counter counters[] = {COUNTER_RECLAIM_PURGED, COUNTER_RECLAIM_CLEAN,
+                                     COUNTER_RECLAIM_DIRTY};
+    uint64_t before[3];
+    uint64_t last[3] = {0};
+    for (unsigned i = 0; i < 3; i++)
+        before[i] = counter_read(counters[i]);
+    squeeze_to(16);
+    uint64_t page = 0;
+    for (; page < 700; page++) {
+        struct machine_access access =
+            access_to(space, MACHINE_WRITE, page_at(5 * GIB, page), page);
+        if (access.end != ACCESS_DONE) {
+            assert_int_equal(access.outcome, FAULT_NOMEM);
+            break;
+        }
+        uint64_t now[3];
+        for (unsigned i = 0; i < 3; i++)
+            now[i] = counter_read(counters[i]) - before[i];
+        assert_true(now[0] == 64 || (now[1] == 0 && now[2] == 0));
+        assert_true(now[1] == last[1] || last[2] == 0);
+        memcpy(last, now, sizeof now);
+    }
+    assert_int_equal(last[0], 64);
+    assert_int_equal(last[1], 500);
+    assert_int_equal(last[2], 100);
+    assert_in_range(page, 650, 690);
+    assert_audit();
+    mm_squeeze_end();
+    for (uint64_t i = 0; i < page; i++)
+        assert_int_equal(read_value(space, page_at(5 * GIB, i)), i);
+    for (uint64_t i = 0; i < 100; i++)
+        assert_int_equal(read_value(space, page_at(BASE, i)), i + 1000);
+    space_destroy(space);
+    object_unname(file);
+    object_unname(cache);
+    assert_audit();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -252,6 +456,10 @@ int main(void)
         cmocka_unit_test(test_a_squeezed_machine),
         cmocka_unit_test(test_operations_start_again),
         cmocka_unit_test(test_nothing_is_purged_in_vain),
+        cmocka_unit_test(test_files_give_up_clean_pages_then_dirty_ones),
+        cmocka_unit_test(test_what_was_used_lately_gets_a_second_chance),
+        cmocka_unit_test(test_a_few_pages_of_many),
+        cmocka_unit_test(test_a_fault_reclaims_in_order),
     };
     return cmocka_run_group_tests_name("reclaim", tests, start, NULL);
 }
