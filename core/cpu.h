@@ -26,6 +26,8 @@ struct cpu {
     const void *space;      /* the space whose root is loaded; NULL: the kernel's */
     uint64_t fault_address; /* of the last fault */
     unsigned fault_access;
+    uint32_t write_windows; /* open ones, at check level 2; core/write_window.h */
+    bool making;            /* one of them is for objects that are being made */
     uint64_t counters[COUNTER_COUNT];
     struct held_lock held[CPU_LOCKS_HELD_MAX]; /* from check level 1 on */
 } __attribute__((aligned(64)));

@@ -1,6 +1,8 @@
 /* Locks: waiting, and the order of ranks. */
 #include "core/lock.h"
 
+#include "core/write_window.h"
+
 static const char *const rank_names[RANK_COUNT] = {
     [RANK_SPACES] = "spaces",
     [RANK_SPACE] = "space",
@@ -60,6 +62,12 @@ static void wait_for(struct lock *lock, struct cpu *cpu, const void *where)
     cpu->counters[COUNTER_LOCK_WAITED] += machine_ticks() - start;
 }
 
+/* At check level 2 a write window is open while it is held. */
+static bool guards_objects(const struct lock *lock)
+{
+    return lock->rank < RANK_FRAMES;
+}
+
 void lock_acquire_slowly(struct lock *lock, const void *where) NO_LOCK_ANALYSIS
 {
     struct cpu *cpu = machine_cpu();
@@ -67,6 +75,8 @@ void lock_acquire_slowly(struct lock *lock, const void *where) NO_LOCK_ANALYSIS
     if (checked)
         check_order(lock, cpu, where);
 
+    if (guards_objects(lock))
+        object_write_begin(); /* the lock itself may be in one */
     if (!try_acquire(lock, cpu))
         wait_for(lock, cpu, where);
 
@@ -74,8 +84,8 @@ void lock_acquire_slowly(struct lock *lock, const void *where) NO_LOCK_ANALYSIS
         cpu->held[cpu->held_count++] = (struct held_lock){lock, where};
 }
 
-/* A lock that was taken before the check level was raised is not in the list. */
-static void forget(struct cpu *cpu, const struct lock *lock)
+/* False: the lock was taken before the check level was raised, and is not in the list. */
+static bool forget(struct cpu *cpu, const struct lock *lock)
 {
     for (uint32_t i = cpu->held_count; i-- > 0;) {
         if (cpu->held[i].lock != lock)
@@ -83,14 +93,22 @@ static void forget(struct cpu *cpu, const struct lock *lock)
         for (uint32_t k = i + 1; k < cpu->held_count; k++)
             cpu->held[k - 1] = cpu->held[k];
         cpu->held_count--;
-        return;
+        return true;
     }
+    return false;
 }
 
 void lock_release_checked(struct lock *lock) NO_LOCK_ANALYSIS
 {
     if (!lock_is_mine(lock))
         panic("lock '%s' is released by a CPU that does not hold it", lock->name);
-    forget(machine_cpu(), lock);
+    struct cpu *cpu = machine_cpu();
+    bool windowed = forget(cpu, lock) && guards_objects(lock);
+    bool made = cpu->held_count == 0 && lock->rank <= RANK_OBJECT;
     __atomic_store_n(&lock->held, 0, __ATOMIC_RELEASE);
+    /* From here on the lock may be gone, with the object it is in. */
+    if (windowed)
+        object_write_end();
+    if (made)
+        write_window_made();
 }

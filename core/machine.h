@@ -118,6 +118,8 @@ void machine_load_root(phys_t root);
 phys_t machine_root(void);
 /* Every translation but the global ones. */
 void machine_flush_all(void);
+/* Off: this CPU's kernel may write what is mapped read-only. On from the start. */
+void machine_write_protect(bool on);
 
 struct image_segment {
     uint64_t start; /* linked address, page aligned */

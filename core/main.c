@@ -50,6 +50,7 @@ static void parse_parameters(const struct boot_info *boot)
     }
     log_set_level(params.log);
     panic_exit = how_to_exit();
+    check_level = params.check == CHECK_DEEP ? 2 : params.check == CHECK_DEBUG ? 1 : 0;
 }
 
 static void log_lines(struct text text, bool as_error)
@@ -128,7 +129,6 @@ static void start_machine(const struct boot_info *boot)
     machine_start_cpus(params.cpus == 0 ? CPU_MAX : params.cpus);
     if (mm_start() != OK)
         panic("the virtual-memory core cannot start");
-    check_level = params.check == CHECK_DEEP ? 2 : params.check == CHECK_DEBUG ? 1 : 0;
     log_info("%u of %u CPUs up, %lu MiB of memory, %lu MiB for scenarios", machine_cpu_count(),
              machine_cpu_present(), (unsigned long)(mm_memory_bytes() / MIB),
              (unsigned long)(mm_usable_bytes() / MIB));

@@ -17,6 +17,7 @@
 unsigned check_level;
 unsigned panic_exit = EXIT_POWEROFF;
 void (*panic_describe_scenario)(void);
+void (*panic_describe_address)(uint64_t address);
 void (*panic_finish_report)(void);
 
 /* 1 + index of the CPU that panics. */

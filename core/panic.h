@@ -4,10 +4,14 @@
 #define CORE_PANIC_H
 
 #include <stdarg.h>
+#include <stdint.h>
 
 /* What a panic says about the work under way; set by the runner, printed if non-NULL. It is called in
  * a broken machine: it must not lock, allocate or fault. It prints through log_panic_line(). */
 extern void (*panic_describe_scenario)(void);
+/* What a panic says about an address of the kernel that must not be accessed like that; as above. The
+ * machine calls it when it is about such an access. */
+extern void (*panic_describe_address)(uint64_t address);
 /* Ends the report after a panic: `not ok` for the running scenario and the `@pagelab done` line. */
 extern void (*panic_finish_report)(void);
 /* How a panic ends the run, enum machine_exit; set by core/main.c as `on-exit=` says. */

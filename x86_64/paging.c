@@ -32,6 +32,14 @@ void machine_flush_all(void)
     cr3_write(cr3_read());
 }
 
+#define CR0_WRITE_PROTECT (1ull << 16)
+
+void machine_write_protect(bool on)
+{
+    uint64_t others = cr0_read() & ~CR0_WRITE_PROTECT;
+    cr0_write(on ? others | CR0_WRITE_PROTECT : others);
+}
+
 bool machine_has_page_level(unsigned level)
 {
     return level <= 2 || (level == 3 && features_have(FEATURE_1G));

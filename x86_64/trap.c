@@ -138,6 +138,11 @@ static void dump_control(void)
                    (unsigned long long)msr_read(MSR_EFER));
 }
 
+static bool is_user(const struct trap_frame *frame)
+{
+    return (frame->cs & 3) != 0;
+}
+
 static void dump(const void *context)
 {
     const struct trap_frame *f = context;
@@ -159,6 +164,8 @@ static void dump(const void *context)
                        (unsigned long long)registers[i + 2].value, registers[i + 3].name,
                        (unsigned long long)registers[i + 3].value);
     dump_control();
+    if (f->vector == VECTOR_PAGE_FAULT && !is_user(f) && panic_describe_address != NULL)
+        panic_describe_address(cr2_read());
     dump_code(f->rip);
     backtrace_print(f->rip, f->rbp, f->rsp);
 }
@@ -185,11 +192,6 @@ void machine_describe_cpu(void)
 }
 
 /* --- exceptions of a run ------------------------------------------------------------------------ */
-
-static bool is_user(const struct trap_frame *frame)
-{
-    return (frame->cs & 3) != 0;
-}
 
 static bool in_kernel_loops(uint64_t address)
 {
@@ -241,6 +243,16 @@ static void run_exception(struct trap_frame *frame)
     end_run(frame, RUN_END_FAULT, outcome == FAULT_RESOLVED ? FAULT_SEGV : outcome);
 }
 
+/* Another CPU has made the page writable, and this one's translation was older. The fault has ended
+ * it. */
+static bool is_outdated(const struct trap_frame *frame)
+{
+    if (frame->vector != VECTOR_PAGE_FAULT || frame->error != (ERROR_PRESENT | ERROR_WRITE))
+        return false;
+    entry_t entry = paging_lookup(cr2_read());
+    return entry_is_writable(entry) && !entry_is_user(entry);
+}
+
 /* --- dispatch ------------------------------------------------------------------------------------ */
 
 static void interrupt(const struct trap_frame *frame)
@@ -264,6 +276,6 @@ void trap_dispatch(struct trap_frame *frame)
     else if (frame->vector != VECTOR_NMI && frame->vector != VECTOR_DOUBLE_FAULT &&
              frame->vector != VECTOR_MACHINE_CHECK && (is_user(frame) || is_kernel_run(frame)))
         run_exception(frame);
-    else
+    else if (!is_outdated(frame))
         die(frame);
 }

@@ -12,6 +12,8 @@
 #include "core/mm/mm.h"
 #include "core/mm/object.h"
 #include "core/mm/space_identity.h"
+#include "core/text.h"
+#include "core/write_window.h"
 
 struct audit {
     struct audit_report *report;
@@ -40,11 +42,24 @@ static unsigned long frame_address(const struct frame *frame)
     return (unsigned long)frame_phys(frame).value;
 }
 
+/* Who changed the frame of the failure last: check level 2 knows. */
+static void say_site(struct audit *audit, const struct frame *frame)
+{
+    char *text = audit->report->text;
+    size_t used = strlen(text);
+    if (frame->site != 0)
+        (void)fmt_print(text + used, sizeof audit->report->text - used,
+                        "; last taken or freed at ...%08x", frame->site);
+}
+
 uint32_t audit_count_frame(struct audit *audit, struct frame *frame, enum frame_kind kind)
 {
+    bool failed = audit->failed;
     if (frame->kind != kind)
         audit_fail(audit, "frame 0x%lx is used as %s but its kind is %s", frame_address(frame),
                    frame_kind_name(kind), frame_kind_name(frame->kind));
+    if (audit->failed && !failed)
+        say_site(audit, frame);
     return ++frame->audit;
 }
 
@@ -245,7 +260,9 @@ void audit_object(struct audit *audit, struct object *object)
 {
     if (object->audit_round == audit_round)
         return;
+    object_write_begin();
     object->audit_round = audit_round;
+    object_write_end();
     object->ops->audit(object, audit);
 }
 
@@ -369,6 +386,8 @@ static void audit_frames(struct audit *audit)
     uint64_t free_count = 0;
     for (uint64_t i = 0; i < frames.count && !audit->failed; i++) {
         audit_frame(audit, &frames.entries[i]);
+        if (audit->failed)
+            say_site(audit, &frames.entries[i]);
         free_count += frames.entries[i].kind == FRAME_FREE;
     }
     uint64_t promised = mm_committed_pages();

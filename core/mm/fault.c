@@ -1,8 +1,10 @@
 /* The fault path: from an address to the operation of the memory type that answers. */
+#include "core/mm/heap.h"
 #include "core/mm/internal.h"
 #include "core/mm/object.h"
 #include "core/mm/reclaim.h"
 #include "core/mm/space.h"
+#include "core/write_window.h"
 
 static enum fault_outcome denied(struct cpu *cpu, enum fault_outcome outcome)
 {
@@ -78,4 +80,27 @@ enum fault_outcome space_fault(uint64_t address, unsigned access)
     if (UNLIKELY(result.outcome != FAULT_RESOLVED))
         return not_resolved(cpu, result.outcome);
     return resolved(cpu, result.event);
+}
+
+enum fault_outcome space_fault_checked(uint64_t address, unsigned access)
+{
+    write_window_check_closed();
+    return space_fault(address, access);
+}
+
+result_t space_stray_write(struct space *space, enum fault_outcome *outcome)
+{
+    if (!heap.checked)
+        return ENOTSUP;
+    phys_t at = machine_virt_to_phys(&space->changes);
+    struct machine_access access = {
+        .kind = MACHINE_WRITE,
+        .kernel = true,
+        .start = BOOT_DIRECT_MAP_BASE + at.value,
+        .count = 1,
+        .value = space->changes,
+    };
+    machine_access(&access);
+    *outcome = access.end == ACCESS_FAULTED ? FAULT_PROT : FAULT_RESOLVED;
+    return OK;
 }

@@ -84,8 +84,9 @@ bool frames_inject_strikes(void)
     return true;
 }
 
-void frame_poison(struct frame *frame)
+void frame_poison(struct frame *frame, const void *site)
 {
+    frame->site = (uint32_t)(uintptr_t)(site ? site : __builtin_return_address(0));
     uint64_t *words = machine_phys_to_virt(frame_phys(frame));
     for (uint64_t i = 0; i < PAGE_SIZE / sizeof(uint64_t); i++)
         words[i] = FRAME_POISON;
@@ -97,16 +98,25 @@ static void check_poison(const struct frame *frame)
     const uint64_t *words = machine_phys_to_virt(frame_phys(frame));
     for (uint64_t i = 0; i < PAGE_SIZE / sizeof(uint64_t); i++) {
         if (words[i] != FRAME_POISON)
-            panic("free frame 0x%lx was written to: offset 0x%lx holds 0x%lx",
+            panic("free frame 0x%lx was written to: offset 0x%lx holds 0x%lx; "
+                  "it was freed at ...%08x",
                   (unsigned long)frame_phys(frame).value, (unsigned long)i * 8,
-                  (unsigned long)words[i]);
+                  (unsigned long)words[i], frame->site);
     }
 }
 
-static inline void hand_out(struct frame *frame, enum frame_kind kind, uint8_t flags)
+/* Check level 2: a frame is taken at `site`. */
+__attribute__((noinline)) static void hand_out_checked(struct frame *frame, const void *site)
 {
-    if (UNLIKELY(frame->flags == FRAME_POISONED))
+    if (frame->flags == FRAME_POISONED)
         check_poison(frame);
+    frame->site = (uint32_t)(uintptr_t)site;
+}
+
+__attribute__((always_inline)) static inline void hand_out(struct frame *frame, enum frame_kind kind, uint8_t flags)
+{
+    if (UNLIKELY(frame->flags != 0))
+        hand_out_checked(frame, __builtin_return_address(0));
     frame->references = 1;
     frame->kind = (uint8_t)kind;
     frame->flags = flags;
@@ -215,7 +225,7 @@ __attribute__((noinline)) static uint32_t cache_make_room(struct frame_cache *ca
     return claimed;
 }
 
-result_t frames_take_uninjected(enum frame_kind kind, phys_t *frame)
+__attribute__((always_inline)) static inline result_t take(enum frame_kind kind, phys_t *frame)
 {
     if (UNLIKELY(__atomic_fetch_sub(&frames.unpromised, 1, __ATOMIC_RELAXED) <= 0)) {
         __atomic_fetch_add(&frames.unpromised, 1, __ATOMIC_RELAXED);
@@ -226,9 +236,14 @@ result_t frames_take_uninjected(enum frame_kind kind, phys_t *frame)
     return OK;
 }
 
+result_t frames_take_uninjected(enum frame_kind kind, phys_t *frame)
+{
+    return take(kind, frame);
+}
+
 result_t frames_take(enum frame_kind kind, phys_t *frame)
 {
-    return injected_failure() ? ENOMEM : frames_take_uninjected(kind, frame);
+    return injected_failure() ? ENOMEM : take(kind, frame);
 }
 
 result_t frames_take_promised(phys_t *frame)
@@ -252,7 +267,7 @@ void frames_give(phys_t at)
     frame->references = 0;
     frame->flags = 0;
     if (UNLIKELY(check_level >= 2))
-        frame_poison(frame);
+        frame_poison(frame, __builtin_return_address(0));
     count(COUNTER_PAGE_FREE, 1);
 
     struct frame_cache *cache = &machine_cpu()->mm->cache;
@@ -546,8 +561,10 @@ static void release_range(uint64_t start, uint64_t page_count)
     struct frame_batch batch;
     frame_batch_init(&batch);
     for (uint64_t i = first; i < first + page_count && i < frames.count; i++) {
-        if (frames.entries[i].kind == FRAME_FREE)
-            frame_batch_add(&batch, &frames.entries[i]);
+        if (frames.entries[i].kind != FRAME_FREE)
+            continue;
+        frame_batch_put(&batch, &frames.entries[i]);
+        frames.entries[i].flags = check_level >= 2 ? FRAME_FRESH : 0;
     }
     frame_batch_end(&batch);
 }

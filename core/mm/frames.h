@@ -43,6 +43,8 @@ const char *frame_kind_name(enum frame_kind kind);
 /* Check level 2: set in a free frame that was filled with FRAME_POISON; whoever takes it looks whether
  * somebody has written to it meanwhile. */
 #define FRAME_POISONED 2
+/* Check level 2: set in a frame that has been free from the start. */
+#define FRAME_FRESH 4
 #define FRAME_POISON 0xdeadfa11edc0ffeeull
 
 struct frame {
@@ -61,12 +63,12 @@ struct frame {
         } slab;
     };
     uint32_t audit; /* scratch of mm_audit() */
-    uint32_t site;  /* check level 2: low half of the call site that changed the entry last */
+    uint32_t site;  /* check level 2: low half of the address that took or freed it last */
 };
 _Static_assert(sizeof(struct frame) == 32, "the database costs 32 bytes a frame");
 
-/* Check level 2, when a frame becomes free. */
-void frame_poison(struct frame *frame);
+/* Check level 2, when a frame becomes free: at `site`, or, NULL, where this is called. */
+void frame_poison(struct frame *frame, const void *site);
 
 #define FRAME_LEVELS_MAX 6
 
@@ -197,7 +199,7 @@ static inline void frame_batch_add(struct frame_batch *batch, struct frame *fram
 {
     frame_batch_put(batch, frame);
     if (UNLIKELY(check_level >= 2))
-        frame_poison(frame);
+        frame_poison(frame, NULL);
 }
 
 /* Ends the batch: counters, promises, bitmap. */

@@ -2,7 +2,9 @@
  *
  * Concepts: a slab is one frame; its free list and count of live objects stand in the frame's entry, so
  * that objects fill the page. Sizes are rounded up to a class. Empty slabs stay until heap_trim(),
- * which reading `$free` calls.
+ * which reading `$free` calls. At check level 2 the CPUs keep no objects at hand, slabs are read-only
+ * outside write windows (core/write_window.h), and free objects are full of poison that whoever takes
+ * them looks at.
  * Locking: the heap's lock; callers may hold any lock of a lower rank. */
 #ifndef CORE_MM_HEAP_H
 #define CORE_MM_HEAP_H
@@ -25,6 +27,7 @@ struct heap_class {
 
 struct heap {
     struct lock lock;
+    bool checked; /* at check level 2; immutable after heap_init() */
     struct heap_class classes[HEAP_CLASSES];
 };
 
@@ -80,6 +83,9 @@ static inline void heap_free(void *object, uint64_t size_bytes)
     cache->objects[claimed] = object;
     __atomic_store_n(&cache->count, claimed + 1, __ATOMIC_RELEASE);
 }
+
+/* What a panic says about an address in a slab. */
+void heap_describe_address(phys_t at);
 
 /* Empties all CPUs' caches and gives empty slabs back. O(slabs that have free objects). */
 void heap_trim(void);

@@ -54,9 +54,16 @@ static inline uint64_t mm_random_next(void)
     return random_next(&mm.random);
 }
 
+/* describe.c: what a panic says about an address of the kernel. */
+void mm_describe_address(uint64_t address);
+
 /* kernel.c: the kernel's own tables and regions. */
 result_t kernel_init(const struct boot_info *boot);
 result_t kernel_window_init(void);
+enum kernel_page_rights { KERNEL_PAGE_READ_ONLY, KERNEL_PAGE_WRITABLE };
+/* Check level 2: the rights of a page in the direct map. Another CPU may go on using the old ones
+ * until it loads a root. */
+void kernel_page_protect(phys_t page, enum kernel_page_rights rights);
 volatile void *kernel_map_device(phys_t start, uint64_t size_bytes);
 const void *kernel_map_firmware(phys_t start, uint64_t size_bytes);
 void *kernel_stack_create(uint64_t size_bytes);

@@ -1,7 +1,8 @@
 /* The kernel's own half: direct map, image, dynamic range, and the harness window of all spaces.
  *
  *   0xffff800000000000  direct map: RAM and firmware tables, largest pages, no execute; the core's text
- *                       is left out, so that nothing writable maps it; the framebuffer, not cached
+ *                       is left out, so that nothing writable maps it; the framebuffer, not cached; at
+ *                       check level 2 of 4 KiB pages, those of the heap read-only
  *   0xffffc00000000000  dynamic range: stacks with guard pages, devices; kernel_tree says what is where
  *   0xffffffff80000000  the core's image: text rx, rodata r, data rw
  *
@@ -40,13 +41,27 @@ static phys_t image_phys(uint64_t linked)
     return phys(boot_info->core_image.start + (linked - BOOT_CORE_BASE));
 }
 
+/* Where single pages change their rights none is global: another CPU's old translation ends with the
+ * root it has loaded. */
 static result_t direct_map_range(uint64_t start, uint64_t end)
 {
+    uint64_t bits = ENTRY_WRITE | ENTRY_NO_EXEC | (heap.checked ? 0 : ENTRY_GLOBAL);
     if (start >= end)
         return OK;
     return page_directory_map_kernel(&mm.kernel_directory, BOOT_DIRECT_MAP_BASE + start,
-                                     phys(start), end - start,
-                                     ENTRY_WRITE | ENTRY_NO_EXEC | ENTRY_GLOBAL, largest_level());
+                                     phys(start), end - start, bits,
+                                     heap.checked ? 1 : largest_level());
+}
+
+void kernel_page_protect(phys_t page, enum kernel_page_rights rights)
+{
+    struct table_place place;
+    uint64_t address = BOOT_DIRECT_MAP_BASE + page.value;
+    bool found = page_directory_find(&mm.kernel_directory, address, &place);
+    ASSERT(heap.checked && found && entry_is_present(*place.entry));
+    *place.entry = rights == KERNEL_PAGE_WRITABLE ? entry_with_write(*place.entry)
+                                                  : entry_without_write(*place.entry);
+    machine_flush_page(virt(address));
 }
 
 /* Maps [start, end) but for what the image maps without W (text and constants). */

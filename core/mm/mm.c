@@ -77,7 +77,8 @@ result_t mm_start(void)
         log_error("not enough memory for the harness window");
         return ENOMEM;
     }
-    machine_fault_handler = space_fault;
+    machine_fault_handler = check_level >= 2 ? space_fault_checked : space_fault;
+    panic_describe_address = mm_describe_address;
     heap_trim();
     frames_seal();
     return OK;

@@ -3,6 +3,7 @@
 
 #include "core/mm/internal.h"
 #include "core/mm/space.h"
+#include "core/write_window.h"
 
 void object_name(struct object *object)
 {
@@ -23,11 +24,13 @@ result_t object_drop(struct object *object)
 
 void object_unname(struct object *object)
 {
+    object_write_begin();
     object->named = false;
     lock_acquire(&mm.lock);
     list_remove(&object->named_link);
     lock_release(&mm.lock);
     object_put(object);
+    object_write_end();
 }
 
 uint64_t object_region_count(struct object *object)

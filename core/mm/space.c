@@ -6,6 +6,7 @@
 #include "core/mm/internal.h"
 #include "core/mm/reclaim.h"
 #include "core/mm/space_identity.h"
+#include "core/write_window.h"
 
 uint64_t space_user_high(void)
 {
@@ -57,7 +58,8 @@ result_t space_create(struct space **out)
     return result;
 }
 
-/* Frees all regions from the bottom of the tree up, without keeping it balanced meanwhile. */
+/* Frees all regions from the bottom of the tree up, without keeping it balanced meanwhile; the tree is
+ * of no use afterwards. */
 static void destroy_regions(struct region_tree *tree)
 {
     struct region_node *node = tree->root;
@@ -76,7 +78,6 @@ static void destroy_regions(struct region_tree *tree)
             node = parent;
         }
     }
-    region_tree_init(tree, tree->low, tree->high);
 }
 
 void space_destroy(struct space *space)
@@ -88,10 +89,12 @@ void space_destroy(struct space *space)
     mm.space_count--;
     lock_release(&mm.lock);
 
+    object_write_begin();
     page_directory_fini(&space->directory);
     destroy_regions(&space->tree);
     space_identity_forget(space);
     heap_free(space, sizeof *space);
+    object_write_end();
 }
 
 void space_load(struct space *space)
@@ -105,9 +108,13 @@ void space_load(struct space *space)
 
 void space_verify_structure(struct space *space)
 {
-    if (++space->changes < space->tree.count / 64)
+    object_write_begin();
+    bool due = ++space->changes >= space->tree.count / 64;
+    if (due)
+        space->changes = 0;
+    object_write_end();
+    if (!due)
         return;
-    space->changes = 0;
     const char *problem = region_tree_check(&space->tree);
     if (problem)
         panic("region tree of space %p: %s", (const void *)space, problem);

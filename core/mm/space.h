@@ -161,6 +161,11 @@ static inline bool space_lookup(struct space *space, uint64_t address)
 
 /* What a fault at `address` does; machine_fault_handler is set to a wrapper of it. */
 enum fault_outcome space_fault(uint64_t address, unsigned access);
+/* The same at check level 2, where no write window may be open when user code faults. */
+enum fault_outcome space_fault_checked(uint64_t address, unsigned access);
+/* Writes a word of the space's own structure, as it is, outside of any window: *outcome is FAULT_PROT
+ * when that was refused, else FAULT_RESOLVED. ENOTSUP below check level 2. */
+result_t space_stray_write(struct space *space, enum fault_outcome *outcome);
 
 /* What the kernel asks of a user program's stack pointer whenever it is entered: FAULT_SEGV, counted as a
  * fault that was denied, unless it lies in a region that is a stack, whatever its rights. O(log regions). */

@@ -122,6 +122,9 @@ static const struct argument_spec frames_arguments[] = {
     {"each", ARGUMENT_METRIC, TYPE_METRIC, REQUIRED, NO_WORDS, NULL},
     {"n", ARGUMENT_N, TYPE_NUMBER, 0, NO_WORDS, "1000"},
 };
+static const struct argument_spec stray_arguments[] = {
+    {"SPACE", ARGUMENT_THING, TYPE_SPACE, NEED, NO_WORDS, NULL},
+};
 static const struct argument_spec inject_arguments[] = {
     {"WHAT", ARGUMENT_WHAT, TYPE_WORD, NEED, "alloc off", NULL, NULL},
     {"nth", ARGUMENT_NTH, TYPE_NUMBER, 0, NO_WORDS, NULL},
@@ -259,6 +262,9 @@ const struct command_spec command_table[] = {
      "finds an address's region as a fault does; sets $found", ARGUMENTS(lookup_arguments)},
     {"frames", COMMAND_FRAMES, 0, "frames count=N ?below=ADDRESS? each=METRIC ?n=1000?",
      "takes N frames in a row, uncleared, and gives them back", ARGUMENTS(frames_arguments)},
+    {"stray", COMMAND_STRAY, 0, "stray S",
+     "writes to S's kernel object outside its window: fault prot with check=deep, else ENOTSUP",
+     ARGUMENTS(stray_arguments)},
     {"inject", COMMAND_INJECT, 0, "inject alloc nth=N|every=N | inject off",
      "makes the N-th allocation from here on fail; sets $inject.fired",
      ARGUMENTS(inject_arguments)},
@@ -296,7 +302,6 @@ const struct command_spec command_table[] = {
      "V becomes 0, or the number of what stopped the block", ARGUMENTS(try_arguments)},
     NOT_YET("sync"),
     NOT_YET("switch"),
-    NOT_YET("stray"),
     NOT_YET("soak"),
     NOT_YET("parallel"),
     NOT_YET("barrier"),

@@ -139,6 +139,11 @@ static void compile_frames(struct compiler *compiler, const struct command *comm
         compile_set_default(op->operands, FRAMES_N, 1000);
 }
 
+static void compile_stray(struct compiler *compiler, const struct command *command)
+{
+    compile_thing(compiler, compile_emit(compiler, run_stray, command), command);
+}
+
 static void compile_inject(struct compiler *compiler, const struct command *command)
 {
     static const enum argument_id ids[INJECT_OPERANDS] = {
@@ -206,10 +211,11 @@ static void compile_expect(struct compiler *compiler, const struct command *comm
 static const struct compile_row rows[] = {
     {COMMAND_FLOOR, true, compile_floor},     {COMMAND_LOOKUP, true, compile_lookup},
     {COMMAND_FRAMES, true, compile_frames},   {COMMAND_CHECK, true, compile_check},
-    {COMMAND_INJECT, false, compile_inject},  {COMMAND_SET, false, compile_set},
-    {COMMAND_SQUEEZE, true, compile_squeeze}, {COMMAND_RECLAIM, true, compile_reclaim},
-    {COMMAND_RANDOM, false, compile_random},  {COMMAND_LOG, false, compile_log},
-    {COMMAND_MARK, false, compile_mark},      {COMMAND_EXPECT, false, compile_expect},
+    {COMMAND_STRAY, true, compile_stray},     {COMMAND_INJECT, false, compile_inject},
+    {COMMAND_SET, false, compile_set},        {COMMAND_SQUEEZE, true, compile_squeeze},
+    {COMMAND_RECLAIM, true, compile_reclaim}, {COMMAND_RANDOM, false, compile_random},
+    {COMMAND_LOG, false, compile_log},        {COMMAND_MARK, false, compile_mark},
+    {COMMAND_EXPECT, false, compile_expect},
 };
 
 static const struct compile_row *find_row(enum command_id id)

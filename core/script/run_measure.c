@@ -1,4 +1,5 @@
-/* Operations that measure: time, count, mark, check, inject, floor, lookup, frames. */
+/* Operations that measure: time, count, mark, check, inject, stray, floor, lookup,
+ * frames. */
 #include "core/mm/mm.h"
 #include "core/script/run_ops.h"
 
@@ -121,6 +122,20 @@ const struct op *run_reclaim(struct run *run, const struct op *op)
         return run_error_detail(run, op, EINVAL, "the number of pages is not positive");
     run_set_result(run, op, mm_reclaim((uint64_t)pages));
     return op + 1;
+}
+
+const struct op *run_stray(struct run *run, const struct op *op)
+{
+    enum fault_outcome outcome;
+    if (!run_is_alive(run, op))
+        return run_stop(run, op);
+    result_t result = space_stray_write(op->thing->space, &outcome);
+    if (result != OK)
+        return run_error_detail(run, op, result, "kernel objects are protected with check=deep");
+    if (outcome == FAULT_RESOLVED)
+        return op + 1;
+    run->stop = (struct stop){.kind = STOP_FAULT, .number = (int)outcome};
+    return run_stop(run, op);
 }
 
 /* --- floor, lookup, frames ----------------------------------------------------------------------------------------- */

@@ -51,6 +51,8 @@ const struct op *run_reclaim(struct run *run, const struct op *op);
 enum frames_operand { FRAMES_COUNT, FRAMES_BELOW, FRAMES_N, FRAMES_OPERANDS };
 const struct op *run_frames(struct run *run, const struct op *op);
 
+const struct op *run_stray(struct run *run, const struct op *op);
+
 enum floor_operand { FLOOR_WHAT, FLOOR_N, FLOOR_OPERANDS };
 const struct op *run_floor(struct run *run, const struct op *op);
 enum lookup_operand { LOOKUP_ADDRESS, LOOKUP_N, LOOKUP_OPERANDS };

@@ -23,6 +23,7 @@ static const char usage[] =
     "  --low-memory SIZE  of it below 4 GiB (up to 2G)\n"
     "  --cpus N           CPUs (2)\n"
     "  --disk SIZE        of the read-only disk; 0: none (64M)\n"
+    "  --protect          a write to kernel objects outside their window is a panic (check=deep; slow)\n"
     "  --exact            time is a counter that moves only when it is looked at; seed=1\n"
     "  --scenarios DIR    the library (scenarios)\n"
     "\n"
@@ -161,6 +162,10 @@ static void parse_word(struct command *command, const char *word)
     }
     if (strcmp(word, "--exact") == 0) {
         command->config.exact = true;
+        return;
+    }
+    if (strcmp(word, "--protect") == 0) {
+        command->config.protect_objects = true;
         return;
     }
     if (word[0] == '-')

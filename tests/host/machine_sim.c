@@ -18,6 +18,7 @@
 #include "machine_access.h"
 #include "machine_disk.h"
 #include "machine_memory.h"
+#include "machine_protect.h"
 #include "machine_tlb.h"
 
 #define BACKTRACE_MAX 32
@@ -95,6 +96,8 @@ void sim_pause(void)
 void sim_flush_page(uint64_t address)
 {
     sim_tlb_flush_page(this_state()->tlb, address);
+    if (address >= BOOT_DIRECT_MAP_BASE)
+        sim_protect_follow(phys(address - BOOT_DIRECT_MAP_BASE));
 }
 
 /* --- start and end ------------------------------------------------------------------------------------- */
@@ -122,6 +125,8 @@ const struct boot_info *sim_start(const struct sim_config *config)
         pthread_cond_init(&machine.states[i].changed, NULL);
     }
     sim_disk_init(config->disk_bytes);
+    if (config->protect_objects)
+        sim_protect_enable();
     return sim_memory_build(config);
 }
 
@@ -333,7 +338,12 @@ bool machine_has_page_level(unsigned level)
 phys_t sim_translate(uint64_t address, enum sim_access access, bool user)
 {
     const struct sim_request request = {
-        .root = this_state()->root, .address = address, .access = access, .user = user};
+        .root = this_state()->root,
+        .address = address,
+        .access = access,
+        .user = user,
+        .unprotected = sim_protect_is_off(),
+    };
     stop_here();
     return sim_tlb_translate(this_state()->tlb, &request);
 }
@@ -385,7 +395,7 @@ static const struct feature {
     {"x2apic", false},  {"tsc_deadline", false}, {"rdrand", true},   {"hypervisor", true},
     {"pcid", false},    {"fsgsbase", false},     {"smep", true},     {"erms", false},
     {"invpcid", false}, {"rdseed", false},       {"smap", true},     {"umip", false},
-    {"pku", false},     {"la57", true},         {"nx", true},       {"1g", true},
+    {"pku", false},     {"la57", true},          {"nx", true},       {"1g", true},
     {"rdtscp", false},  {"invariant_tsc", true}, {"invlpgb", false},
 };
 
@@ -507,6 +517,7 @@ int sim_in_child(void (*function)(void *argument), void *argument, char *output,
         machine.cpu_count = 1; /* fork() takes no other thread along */
         for (size_t i = 0; i < ARRAY_COUNT(deadly); i++)
             signal(deadly[i], SIG_DFL); /* cmocka would go on with the next test */
+        sim_protect_in_child();
         function(argument);
         fflush(stdout);
         _exit(0);

@@ -142,7 +142,7 @@ static bool allows(const struct cached *cached, const struct sim_request *reques
     case SIM_READ:
         return true;
     case SIM_WRITE:
-        return cached->writable; /* in the kernel too: CR0.WP */
+        return cached->writable || (!request->user && request->unprotected);
     case SIM_EXEC:
         return cached->executable && cached->user == request->user; /* SMEP */
     }

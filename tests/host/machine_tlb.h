@@ -16,6 +16,7 @@ struct sim_request {
     uint64_t address; /* canonical */
     enum sim_access access;
     bool user;
+    bool unprotected; /* CR0.WP is off: the kernel writes what is read-only */
 };
 
 /* The physical address, with accessed and dirty bits set as a CPU does; PHYS_NONE: a page fault. */

@@ -40,10 +40,14 @@ static inline unsigned test_levels(void)
     return given ? (unsigned)strtoul(given, NULL, 0) : 0;
 }
 
-/* A machine with core/mm running, as core/main.c starts it. Once a process. */
+/* A machine with core/mm running, as core/main.c starts it. Once a process. PAGELAB_PROTECT=1: writes to
+ * kernel objects outside their windows panic; not for tests that write them themselves. */
 static inline void start_mm(const struct sim_config *config)
 {
-    const struct boot_info *boot = sim_start(config);
+    struct sim_config protecting = *config;
+    protecting.protect_objects |= getenv("PAGELAB_PROTECT") != NULL;
+    const struct boot_info *boot = sim_start(&protecting);
+    check_level = 2;
     panic_exit = EXIT_QEMU;
     machine_init_early(boot);
     assert_null(machine_choose_levels(boot, test_levels()));
@@ -51,7 +55,6 @@ static inline void start_mm(const struct sim_config *config)
     assert_int_equal(machine_init(boot, mm_machine_services()), OK);
     machine_start_cpus(CPU_MAX);
     assert_int_equal(mm_start(), OK);
-    check_level = 2;
 }
 
 static inline void assert_audit(void)

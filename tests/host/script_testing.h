@@ -128,13 +128,13 @@ static inline void run_in_child(void *argument)
         abort();
     }
     panic_exit = EXIT_QEMU;
+    check_level = 2;
     machine_init_early(boot);
     if (mm_init(boot) != OK || machine_init(boot, mm_machine_services()) != OK)
         abort();
     machine_start_cpus(CPU_MAX);
     if (mm_start() != OK)
         abort();
-    check_level = 2;
     if (wanted->leak)
         mm_debug_leak_frame();
     if (wanted->panic)

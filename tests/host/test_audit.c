@@ -96,6 +96,7 @@ static void test_a_leaked_frame(void **state)
     const char *hex = strstr(report.text, "0x");
     assert_true(hex && sscanf(hex, "%llx", &address) == 1);
     assert_int_equal(frame_of(phys(address))->kind, FRAME_DATA);
+    expect_finding("last taken or freed at ...", "(data)");
     frames_give(phys(address));
     assert_audit();
 }

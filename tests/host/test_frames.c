@@ -426,6 +426,55 @@ static void test_injected_failures(void **state)
     assert_audit();
 }
 
+/* --- check level 2 ------------------------------------------------------------------------------------------ */
+
+__attribute__((noinline)) static void take_here(phys_t *page)
+{
+    assert_int_equal(frames_take(FRAME_DATA, page), OK);
+}
+
+__attribute__((noinline)) static void give_here(phys_t page)
+{
+    frames_give(page);
+    assert_int_equal(frame_of(page)->kind, FRAME_FREE);
+}
+
+static void assert_site(phys_t page, uintptr_t function)
+{
+    assert_in_range(frame_of(page)->site - (uint32_t)function, 1, 1000);
+}
+
+static void test_frames_know_who_changed_them(void **state)
+{
+    (void)state;
+    phys_t page;
+    take_here(&page); /* one that has been free from the start, or not */
+    assert_site(page, (uintptr_t)take_here);
+    give_here(page);
+    assert_site(page, (uintptr_t)give_here);
+    take_here(&page);
+    assert_site(page, (uintptr_t)take_here);
+    give_here(page);
+}
+
+static void write_to_free_frames(void *argument)
+{
+    phys_t page;
+    (void)argument;
+    take_here(&page);
+    give_here(page);
+    ((uint64_t *)machine_phys_to_virt(page))[100] = 7;
+    take_here(&page);
+}
+
+static void test_a_write_to_a_free_frame_is_found(void **state)
+{
+    (void)state;
+    static char said[1 << 16];
+    assert_int_equal(sim_in_child(write_to_free_frames, NULL, said, sizeof said), 2);
+    assert_non_null(strstr(said, "was written to: offset 0x320 holds 0x7; it was freed at ..."));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -439,6 +488,8 @@ int main(void)
         cmocka_unit_test(test_runs_of_nothing_and_of_too_much),
         cmocka_unit_test(test_batches_free_what_they_were_given),
         cmocka_unit_test(test_injected_failures),
+        cmocka_unit_test(test_frames_know_who_changed_them),
+        cmocka_unit_test(test_a_write_to_a_free_frame_is_found),
     };
     return cmocka_run_group_tests_name("frames", tests, start, NULL);
 }

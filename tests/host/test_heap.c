@@ -1,6 +1,7 @@
-/* The kernel heap: classes, slabs, trimming, failure. */
+/* The kernel heap: classes, slabs, trimming, failure, and what check level 2 finds. */
 #include "mm_testing.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "core/mm/frames.h"
@@ -183,6 +184,95 @@ static void test_calls_are_counted(void **state)
     assert_int_equal(counted(COUNTER_HEAP_FREE, freed), 3);
 }
 
+/* --- check level 2 -------------------------------------------------------------------------------------- */
+
+static char said[1 << 16];
+
+/* What the panic says that this ends in. */
+static void expect_panic(void (*function)(void *argument), void *argument, const char *what)
+{
+    assert_int_equal(sim_in_child(function, argument, said, sizeof said), 2);
+    if (!strstr(said, what))
+        fail_msg("no '%s' in: %s", what, said);
+}
+
+static void free_twice(void *argument)
+{
+    void *objects[] = {heap_alloc(100), heap_alloc(100), heap_alloc(100)};
+    (void)argument;
+    for (unsigned i = 0; i < ARRAY_COUNT(objects); i++)
+        heap_free(objects[i], 100);
+    heap_free(objects[0], 100);
+}
+
+static void free_something(void *object)
+{
+    heap_free(object, 100);
+}
+
+static void test_what_is_no_object_cannot_be_freed(void **state)
+{
+    (void)state;
+    char *object = heap_alloc(100);
+    char *small = heap_alloc(32);
+    phys_t page;
+    assert_int_equal(frames_take(FRAME_DATA, &page), OK);
+    expect_panic(free_twice, NULL, "of 128 bytes is freed twice: at ...");
+    expect_panic(free_something, said, "is no heap object: it is not in RAM");
+    expect_panic(free_something, sim_memory + page.value,
+                 "is no heap object: its frame's kind is data");
+    expect_panic(free_something, small, "freed at 0x");
+    expect_panic(free_something, small, "as one of 128 bytes, is in a slab of 32 bytes");
+    expect_panic(free_something, object + 16, "is inside a heap object of 128 bytes");
+    frames_give(page);
+    heap_free(small, 32);
+    heap_free(object, 100);
+}
+
+struct late_write {
+    uint64_t size;
+    uint64_t offset;
+};
+
+static void write_after_free(void *argument)
+{
+    const struct late_write *late = argument;
+    uint64_t *object = heap_alloc(late->size);
+    heap_free(object, late->size);
+    object[late->offset / 8] ^= 1ull << 40;
+    for (int i = 0; i < 200; i++)
+        (void)!heap_alloc(late->size);
+}
+
+static void test_a_write_to_a_free_object_is_found(void **state)
+{
+    (void)state;
+    static const uint64_t sizes[] = {32, 96, 2048};
+    for (unsigned i = 0; i < ARRAY_COUNT(sizes); i++) {
+        for (uint64_t offset = 0; offset < sizes[i];
+             offset += offset < 32 ? 8 : sizes[i] / 2 - 16) {
+            struct late_write late = {sizes[i], offset};
+            char what[80];
+            snprintf(what, sizeof what, "of %lu bytes was written to: offset %lu holds",
+                     (unsigned long)sizes[i], (unsigned long)offset);
+            expect_panic(write_after_free, &late, what);
+        }
+    }
+}
+
+static void test_an_object_is_handed_out_full_of_poison(void **state)
+{
+    (void)state;
+    uint64_t *object = heap_alloc(256);
+    for (unsigned i = 1; i < 256 / 8; i++)
+        assert_int_equal(object[i], object[0]);
+    memset(object, 0, 256);
+    heap_free(object, 256);
+    object = heap_alloc(256);
+    assert_int_not_equal(object[0], 0);
+    heap_free(object, 256);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -192,6 +282,9 @@ int main(void)
         cmocka_unit_test(test_trimming_keeps_what_is_in_use),
         cmocka_unit_test(test_no_frame_no_object),
         cmocka_unit_test(test_calls_are_counted),
+        cmocka_unit_test(test_what_is_no_object_cannot_be_freed),
+        cmocka_unit_test(test_a_write_to_a_free_object_is_found),
+        cmocka_unit_test(test_an_object_is_handed_out_full_of_poison),
     };
     return cmocka_run_group_tests_name("heap", tests, start, NULL);
 }

@@ -89,7 +89,7 @@ static void test_what_comes_later(void **state)
 {
     (void)state;
     static const char *const commands[] = {
-        "sync a.x", "switch o text", "stray a", "soak ops=1", "parallel 2 {}", "barrier",
+        "sync a.x", "switch o text", "soak ops=1", "parallel 2 {}", "barrier",
     };
     for (size_t i = 0; i < ARRAY_COUNT(commands); i++)
         expect_error(commands[i], 1, 1, "is not yet supported");
