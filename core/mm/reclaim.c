@@ -4,6 +4,7 @@
 #include "core/check.h"
 #include "core/lock.h"
 #include "core/mm/object.h"
+#include "core/write_window.h"
 
 static struct {
     struct lock lock;
@@ -82,7 +83,9 @@ static uint64_t reclaim_from(enum reclaim_list list, enum reclaim_stage stage, u
         if (!object)
             continue;
         won += object->ops->reclaim(object, stage, wanted - won);
+        object_write_begin();
         object_put(object);
+        object_write_end();
     }
     return won;
 }
