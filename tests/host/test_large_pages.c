@@ -226,17 +226,19 @@ static void test_promises_of_others_are_kept(void **state)
 {
     (void)state;
     uint64_t free_bytes = mm_free_bytes();
-    struct space *space = new_space();
-    struct map_args args = large_at(BASE, LARGE);
-    args.commit = false;
-    map(space, args);
-    uint64_t aside = mm_free_bytes() / PAGE_SIZE - LARGE;
-    assert_int_equal(frames_promise(aside), OK);
-    write_value(space, BASE, 1);
-    assert_int_equal(space_resident_pages(space), 1);
-    frames_unpromise(aside);
-    assert_audit();
-    space_destroy(space);
+    for (uint64_t left = LARGE - 1; left < LARGE + 9; left++) {
+        struct space *space = new_space();
+        struct map_args args = large_at(BASE, LARGE);
+        args.commit = false;
+        map(space, args);
+        uint64_t aside = mm_free_bytes() / PAGE_SIZE - left;
+        assert_int_equal(frames_promise(aside), OK);
+        write_value(space, BASE, 1); /* the large page would leave too little for its tables */
+        assert_int_equal(space_resident_pages(space), 1);
+        frames_unpromise(aside);
+        assert_audit();
+        space_destroy(space);
+    }
     assert_all_gone(free_bytes);
 }
 
@@ -355,8 +357,9 @@ static void test_moving(void **state)
     assert_audit();
 
     uint64_t odd = BASE + 5 * PAGE_SIZE;
-    total = counter_read(COUNTER_FAULT_TOTAL);
     assert_int_equal(space_move(space, pages_at(STALE, 2 * LARGE), MAP_AT_FIXED, odd, &base), OK);
+    assert_int_equal(refused(space, MACHINE_READ, STALE + (2 * LARGE - 1) * PAGE_SIZE), FAULT_SEGV);
+    total = counter_read(COUNTER_FAULT_TOTAL);
     assert_int_equal(mapped_by(space, odd), 1);
     assert_int_equal(space_resident_pages(space), 2 * LARGE);
     assert_values(space, odd, 2 * LARGE, 1000);
@@ -465,6 +468,66 @@ static void test_last_owner_writes_the_whole_page(void **state)
     assert_all_gone(free_bytes);
 }
 
+/* What a split leaves is a table like any other: after a fork it is protected, and regained, as a whole. */
+static void test_split_pages_are_regained_as_tables(void **state)
+{
+    (void)state;
+    uint64_t free_bytes = mm_free_bytes();
+    struct space *parent = with_large_pages(2);
+    struct space *child = forked(parent);
+    write_value(parent, BASE, 1); /* a copied leaf, then the split */
+    unmap(parent, BASE + 2 * MIB + 9 * PAGE_SIZE, 1);
+    space_destroy(child);
+    write_pages(parent, BASE, LARGE + 9, 1);
+    write_pages(parent, BASE + 2 * MIB + 10 * PAGE_SIZE, LARGE - 10, 1);
+    for (unsigned i = 0; i < 2; i++) {
+        space_destroy(forked(parent));
+        uint64_t reuse = counter_read(COUNTER_FAULT_COW_REUSE);
+        write_pages(parent, BASE, LARGE, 1);
+        assert_int_equal(counted(COUNTER_FAULT_COW_REUSE, reuse), 1);
+        write_pages(parent, BASE + 2 * MIB, 9, 1);
+        assert_int_equal(counted(COUNTER_FAULT_COW_REUSE, reuse), 2);
+    }
+    assert_audit();
+    space_destroy(parent);
+
+    parent = with_large_pages(1);
+    unmap(parent, BASE, 1); /* split without a fault */
+    space_destroy(forked(parent));
+    uint64_t reuse = counter_read(COUNTER_FAULT_COW_REUSE);
+    write_pages(parent, BASE + PAGE_SIZE, LARGE - 1, 1);
+    assert_int_equal(counted(COUNTER_FAULT_COW_REUSE, reuse), 1);
+    assert_audit();
+    space_destroy(parent);
+    assert_all_gone(free_bytes);
+}
+
+/* Neighbours that show one object with pages of different size stay apart. */
+static void test_regions_of_two_sizes_do_not_merge(void **state)
+{
+    (void)state;
+    struct object *object;
+    assert_int_equal(anonymous_create(2 * LARGE, COMMIT_ON, &object), OK);
+    object_name(object);
+    struct space *space = new_space();
+    struct map_args args = large_at(BASE, LARGE);
+    args.object = object;
+    map(space, args);
+    args = map_at(BASE + 2 * MIB, LARGE, RW);
+    args.object = object;
+    args.offset_bytes = 2 * MIB;
+    map(space, args);
+    protect(space, BASE, 2 * LARGE, PROT_READ);
+    protect(space, BASE, 2 * LARGE, RW);
+    assert_int_equal(space_region_count(space), 2);
+    write_value(space, BASE, 1);
+    write_value(space, BASE + 2 * MIB, 1);
+    assert_int_equal(space_resident_pages(space), LARGE + 1);
+    assert_audit();
+    space_destroy(space);
+    assert_int_equal(object_drop(object), OK);
+}
+
 static void test_filling_after_a_fork(void **state)
 {
     (void)state;
@@ -562,6 +625,8 @@ int main(void)
         cmocka_unit_test(test_resizing),
         cmocka_unit_test(test_fork_splits_nothing_until_a_write),
         cmocka_unit_test(test_last_owner_writes_the_whole_page),
+        cmocka_unit_test(test_split_pages_are_regained_as_tables),
+        cmocka_unit_test(test_regions_of_two_sizes_do_not_merge),
         cmocka_unit_test(test_filling_after_a_fork),
         cmocka_unit_test(test_sharing),
         cmocka_unit_test(test_a_copy_made_through_another_region),
