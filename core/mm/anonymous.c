@@ -106,8 +106,9 @@ __attribute__((noinline)) static result_t add_place(struct region *region, uint6
     return page_directory_add_tables(directory, address, place);
 }
 
-static inline struct fault_result fault_read(struct anonymous *anonymous, struct region *region,
-                                             uint64_t address) REQUIRES(anonymous->object.lock)
+__attribute__((always_inline)) static inline struct fault_result
+fault_read(struct anonymous *anonymous, struct region *region, uint64_t address)
+    REQUIRES(anonymous->object.lock)
 {
     struct table_place place;
     if (UNLIKELY(!page_directory_find(&region->space->directory, address, &place))) {
@@ -309,8 +310,9 @@ write_without_table(struct anonymous *anonymous, struct region *region, uint64_t
     return page_directory_add_tables(&region->space->directory, address, place) != OK;
 }
 
-static inline struct fault_result fault_write(struct anonymous *anonymous, struct region *region,
-                                              uint64_t address) REQUIRES(anonymous->object.lock)
+__attribute__((always_inline)) static inline struct fault_result
+fault_write(struct anonymous *anonymous, struct region *region, uint64_t address)
+    REQUIRES(anonymous->object.lock)
 {
     struct table_place place;
     enum counter event;

@@ -8,7 +8,8 @@
 
 #define PROT_ALL (PROT_READ | PROT_WRITE | PROT_EXEC)
 
-static inline result_t validate_place(const struct space *space, const struct map_args *args)
+__attribute__((always_inline)) static inline result_t validate_place(const struct space *space,
+                                                                     const struct map_args *args)
 {
     uint64_t low = space->tree.low;
     uint64_t high = space->tree.high;
@@ -31,7 +32,8 @@ static bool gets_copy(const struct map_args *args)
     return args->object && !args->shared && args->object->ops->make_private;
 }
 
-static result_t validate_map(const struct space *space, const struct map_args *args)
+__attribute__((always_inline)) static inline result_t validate_map(const struct space *space,
+                                                                   const struct map_args *args)
 {
     if (args->size_bytes == 0 || !is_page_aligned(args->size_bytes) || args->prot > PROT_ALL)
         return EINVAL;
@@ -50,7 +52,7 @@ static result_t validate_map(const struct space *space, const struct map_args *a
 }
 
 /* The object to show, with a reference: the one named, or a fresh anonymous one. NULL: no memory. */
-static inline struct object *get_object(const struct map_args *args)
+__attribute__((always_inline)) static inline struct object *get_object(const struct map_args *args)
 {
     struct object *object = args->object;
     if (UNLIKELY(gets_copy(args))) {
@@ -73,8 +75,8 @@ static inline struct object *get_object(const struct map_args *args)
 }
 
 /* A region with its object, in no tree yet. NULL: no memory. */
-static inline struct region *make_region(struct space *space, const struct map_args *args,
-                                         struct object **object)
+__attribute__((always_inline)) static inline struct region *
+make_region(struct space *space, const struct map_args *args, struct object **object)
 {
     struct region *region = region_create(space, args->prot);
     *object = NULL;
@@ -217,9 +219,9 @@ static result_t map_replacing(struct space *space, const struct map_args *args,
 }
 
 /* Puts a region that was made for it into the space. On failure nothing is left of the region. */
-static inline result_t map_made(struct space *space, const struct map_args *args,
-                                struct region *region, struct object *object, virt_t *base)
-    REQUIRES(space->lock)
+__attribute__((always_inline)) static inline result_t
+map_made(struct space *space, const struct map_args *args, struct region *region,
+         struct object *object, virt_t *base) REQUIRES(space->lock)
 {
     bool replace = args->at == MAP_AT_FIXED && args->if_taken == IF_TAKEN_REPLACE;
     result_t result =
