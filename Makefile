@@ -11,7 +11,7 @@ SANITIZE ?= address,undefined
 say       = $(if $(V),,@printf '%-5s %s\n' $(1) $@;)
 
 # --- what to install (Debian's names) ---------------------------------------------------------------
-DEPS := binutils clang clang-format cppcheck dosfstools gcc gdb gdisk git gnu-efi libc6-dev libclang-rt-dev \
+DEPS := binutils clang clang-format clang-tidy cppcheck dosfstools gcc gdb gdisk git gnu-efi libc6-dev libclang-rt-dev \
         libcmocka-dev make mtools nasm ovmf python3 python3-pexpect python3-pytest python3-serial \
         qemu-system-x86 u-boot-qemu universal-ctags xfonts-terminus zlib1g-dev
 
@@ -92,7 +92,7 @@ test: all host fuzz ## unit tests, hosted scenarios, fuzzers, some mutants, boot
 mutants: host ## puts old bugs back into a copy of the tree, one by one, and sees each caught
 	tests/mutants/run --build $(BUILD) $(ARGS)
 
-lint: ## format, both compilers, locks, cppcheck, who may include whom, sizes
+lint: ## format, both compilers, locks, clang-tidy, cppcheck, who may include whom, sizes
 	tools/lint
 
 format: ## formats the C sources in place

@@ -78,6 +78,14 @@ void f(void)
     work();
 }
 """,
+    "tidy": """int f(int i);
+int f(int i)
+{
+    if (i == 1);
+        return 0;
+    return i;
+}
+""",
     "cppcheck": """int f(int i);
 int f(int i)
 {
@@ -101,7 +109,8 @@ void f(int *p)
 
 def read_closely(lint: ModuleType, monkeypatch: pytest.MonkeyPatch, tree: Path, text: str) -> None:
     in_tree(lint, monkeypatch, tree, "core/x.c", text)
-    (tree / ".cppcheck").write_text((ROOT / ".cppcheck").read_text())
+    for name in (".clang-tidy", ".cppcheck"):
+        (tree / name).write_text((ROOT / name).read_text())
     flags = ["clang", "-std=gnu2x", f"-I{ROOT}", f"-I{ROOT}/x86_64", "-ffreestanding"]
     monkeypatch.setattr(lint, "commands", lambda: {"core/x.c": flags})
 
