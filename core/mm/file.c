@@ -48,26 +48,41 @@ static result_t create(struct block_device *device, struct ramdisk *ramdisk, uin
 result_t file_create(struct block_device *device, uint64_t offset_bytes, uint64_t page_count,
                      struct object **object)
 {
+    result_t result;
     if (page_count == 0 || !is_page_aligned(offset_bytes))
         return EINVAL;
-    return create(device, NULL, offset_bytes, page_count, object);
+    unsigned tries = reclaim_begin();
+    do {
+        result = create(device, NULL, offset_bytes, page_count, object);
+    } while (reclaim_retry(result, &tries));
+    return result;
+}
+
+static result_t create_on_ramdisk(uint64_t offset_bytes, uint64_t page_count,
+                                  struct object **object)
+{
+    struct ramdisk *ramdisk;
+    if (ramdisk_create((offset_bytes >> PAGE_SHIFT) + page_count, &ramdisk) != OK)
+        return ENOMEM;
+    if (create(&ramdisk->block, ramdisk, offset_bytes, page_count, object) == OK)
+        return OK;
+    ramdisk_destroy(ramdisk);
+    return ENOMEM;
 }
 
 result_t file_create_on_ramdisk(uint64_t offset_bytes, uint64_t page_count, struct object **object)
 {
-    struct ramdisk *ramdisk;
+    result_t result;
     uint64_t end_page;
     if (page_count == 0 || !is_page_aligned(offset_bytes) ||
         __builtin_add_overflow(offset_bytes >> PAGE_SHIFT, page_count, &end_page) ||
         end_page > UINT32_MAX)
         return EINVAL;
-    if (ramdisk_create(end_page, &ramdisk) != OK)
-        return ENOMEM;
-    if (create(&ramdisk->block, ramdisk, offset_bytes, page_count, object) != OK) {
-        ramdisk_destroy(ramdisk);
-        return ENOMEM;
-    }
-    return OK;
+    unsigned tries = reclaim_begin();
+    do {
+        result = create_on_ramdisk(offset_bytes, page_count, object);
+    } while (reclaim_retry(result, &tries));
+    return result;
 }
 
 static void file_release(struct object *object)
@@ -183,7 +198,7 @@ static enum fault_outcome read_window(struct file *file, uint64_t page) REQUIRES
 enum fault_outcome file_get_page(struct file *file, uint64_t page, enum counter *event,
                                  phys_t *frame)
 {
-    if (page >= file->object.page_count || page >= file->readable_pages)
+    if (!file_has_page(file, page))
         return FAULT_BUS;
     uint64_t slot = slot_value(file, page);
     *event = COUNTER_FAULT_FILE_MINOR;
@@ -362,6 +377,8 @@ static struct fault_result fault_locked(struct file *file, struct region *region
     struct table_place place;
     struct fault_result result = {FAULT_NOMEM, COUNTER_FAULT_TOTAL};
     uint64_t page = region_slot(region, address);
+    if (UNLIKELY(!file_has_page(file, page)))
+        return (struct fault_result){FAULT_BUS, COUNTER_FAULT_TOTAL};
     if (page_directory_reserve(&region->space->directory, address, &place) != OK)
         return result;
     result.outcome = prepare(file, page, access, &result.event);
@@ -422,7 +439,7 @@ static result_t file_page(struct object *object, struct region *region, uint64_t
     else if (outcome == FAULT_NOMEM)
         result = ENOMEM;
     else
-        result = index < object->page_count && index < file->readable_pages ? EIO : ERANGE;
+        result = file_has_page(file, index) ? EIO : ERANGE;
     lock_release(&file->object.lock);
     return result;
 }

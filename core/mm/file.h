@@ -75,8 +75,15 @@ result_t file_write_back(struct file *file, uint64_t page, unsigned count)
 void file_unmap_everywhere(struct file *file, uint64_t page, uint64_t count)
     REQUIRES(file->object.lock);
 
+/* Is the page inside the file and its device? Else it is bus, and ERANGE for whoever asks in another way. */
+static inline bool file_has_page(const struct file *file, uint64_t page)
+    REQUIRES(file->object.lock)
+{
+    return page < file->object.page_count && page < file->readable_pages;
+}
+
 /* For file_private.c. The cached frame of a page, read if need be. *event: fault.file_major if so. The
- * outcome is FAULT_RESOLVED, FAULT_BUS or FAULT_NOMEM. */
+ * file has the page. The outcome is FAULT_RESOLVED, FAULT_BUS or FAULT_NOMEM. */
 enum fault_outcome file_get_page(struct file *file, uint64_t page, enum counter *event,
                                  phys_t *frame) REQUIRES(file->object.lock);
 /* An operation that file_get_page() has begun fails: what it read goes again, and nothing has changed. */

@@ -190,6 +190,8 @@ static struct fault_result fault_through(struct file_private *private, struct re
     uint64_t page = page_of_slot(private, region_slot(region, address));
     enum counter event = COUNTER_FAULT_FILE_MINOR;
     phys_t frame = PHYS_NONE;
+    if (UNLIKELY(!file_has_page(private->file, page)))
+        return (struct fault_result){FAULT_BUS, COUNTER_FAULT_TOTAL};
     if (page_directory_reserve(directory, address, &place) != OK)
         return result;
     result.outcome = file_get_page(private->file, page, &event, &frame);
@@ -239,10 +241,7 @@ static result_t page_over(struct file_private *private, struct region *region, u
     if (outcome == FAULT_NOMEM)
         return ENOMEM;
     if (outcome != FAULT_RESOLVED)
-        return file_page < private->file->object.page_count &&
-                       file_page < private->file->readable_pages
-                   ? EIO
-                   : ERANGE;
+        return file_has_page(private->file, file_page) ? EIO : ERANGE;
     if (use == PAGE_FOR_READING)
         return OK;
     lock_acquire(&private->anonymous.object.lock);

@@ -87,9 +87,12 @@ static result_t willneed(struct space *space, struct range range) REQUIRES(space
         if ((region->prot & PROT_READ) == 0)
             continue;
         for (uint64_t at = part.base; at < part.end; at = region_next_page(region, at)) {
-            if (region->object->ops->fault(region->object, region, at, ACCESS_READ).outcome ==
-                FAULT_NOMEM)
+            enum fault_outcome outcome =
+                region->object->ops->fault(region->object, region, at, ACCESS_READ).outcome;
+            if (outcome == FAULT_NOMEM)
                 return ENOMEM;
+            if (outcome != FAULT_RESOLVED)
+                page_directory_prune(&space->directory, at);
         }
     }
     return OK;

@@ -340,6 +340,7 @@ static void check_object(struct checker *checker, const struct command *command)
         [OBJECT_ANON] = "commit purgeable",
         [OBJECT_CONTIGUOUS] = "align below",
         [OBJECT_PHYSICAL] = "at",
+        [OBJECT_FILE] = "backing offset",
     };
     const struct argument *kind = command_argument(command, ARGUMENT_WHAT);
     need_option(checker, command, ARGUMENT_SIZE, "size");

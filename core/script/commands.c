@@ -13,15 +13,15 @@ static const struct argument_spec space_arguments[] = {
 };
 static const struct argument_spec object_arguments[] = {
     {"OBJECT", ARGUMENT_NAME, TYPE_OBJECT_NEW, NEED, NO_WORDS, NULL},
-    {"KIND", ARGUMENT_WHAT, TYPE_WORD, NEED, OBJECT_KINDS, "file framebuffer", NULL},
+    {"KIND", ARGUMENT_WHAT, TYPE_WORD, NEED, OBJECT_KINDS, "framebuffer", NULL},
     {"size", ARGUMENT_SIZE, TYPE_NUMBER, 0, NO_WORDS, NULL},
     {"commit", ARGUMENT_COMMIT, TYPE_CHOICE, 0, "off on", NULL, "on"},
     {"purgeable", ARGUMENT_PURGEABLE, TYPE_CHOICE, 0, "off on", NULL, "off"},
     {"align", ARGUMENT_ALIGN, TYPE_NUMBER, 0, NO_WORDS, "4K"},
     {"below", ARGUMENT_BELOW, TYPE_NUMBER, 0, NO_WORDS, "anywhere"},
     {"at", ARGUMENT_AT, TYPE_NUMBER, 0, "auto", NULL, NULL},
-    {"backing", ARGUMENT_UNUSED, TYPE_CHOICE, LATER, "ram disk", NULL, "ram"},
-    {"offset", ARGUMENT_UNUSED, TYPE_NUMBER, LATER, NO_WORDS, "0"},
+    {"backing", ARGUMENT_BACKING, TYPE_CHOICE, 0, "ram disk", NULL, "ram"},
+    {"offset", ARGUMENT_OFFSET, TYPE_NUMBER, 0, NO_WORDS, "0"},
 };
 static const struct argument_spec map_arguments[] = {
     {"SPACE.REGION", ARGUMENT_NAME, TYPE_REGION_NEW, NEED, NO_WORDS, NULL},
@@ -47,6 +47,9 @@ static const struct argument_spec identity_arguments[] = {
     {"SPACE", ARGUMENT_THING, TYPE_SPACE, NEED, NO_WORDS, NULL},
     {"at", ARGUMENT_AT, TYPE_NUMBER, REQUIRED, NO_WORDS, NULL},
     {"size", ARGUMENT_SIZE, TYPE_NUMBER, REQUIRED, NO_WORDS, NULL},
+};
+static const struct argument_spec sync_arguments[] = {
+    {"SPACE.REGION", ARGUMENT_THING, TYPE_REGION, NEED, NO_WORDS, NULL},
 };
 static const struct argument_spec resize_arguments[] = {
     {"SPACE.REGION", ARGUMENT_THING, TYPE_REGION, NEED, NO_WORDS, NULL},
@@ -218,7 +221,7 @@ const struct command_spec command_table[] = {
      ARGUMENTS(space_arguments)},
     {"object", COMMAND_OBJECT, 0,
      "object O anon size=N ?commit=on|off? ?purgeable=off|on? | contiguous size=N ?align=4K? ?below=N? | "
-     "physical at=ADDRESS|auto size=N",
+     "physical at=ADDRESS|auto size=N | file size=N ?backing=ram|disk? ?offset=0?",
      "makes memory that regions can show", ARGUMENTS(object_arguments)},
     {"map", COMMAND_MAP, 0,
      "map S.R ?size=N? ?object=O|none? ?offset=0? ?prot=rw? ?share=private|shared? "
@@ -242,6 +245,8 @@ const struct command_spec command_table[] = {
      "advise RANGE dontneed|willneed|volatile|nonvolatile ?offset=0? ?size=rest?",
      "says what will be needed and what may go; nonvolatile sets $purged",
      ARGUMENTS(advise_arguments)},
+    {"sync", COMMAND_SYNC, 0, "sync S.R", "writes dirty pages of a shared file back",
+     ARGUMENTS(sync_arguments)},
     {"fork", COMMAND_FORK, 0, "fork S C", "makes C a copy-on-write copy of S",
      ARGUMENTS(fork_arguments)},
     {"exec", COMMAND_EXEC, 0, "exec S text=N data=N stack=N",
@@ -300,7 +305,6 @@ const struct command_spec command_table[] = {
      "the block must be stopped by this error", ARGUMENTS(expect_error_arguments)},
     {"try", COMMAND_TRY, BLOCK, "try V {...}",
      "V becomes 0, or the number of what stopped the block", ARGUMENTS(try_arguments)},
-    NOT_YET("sync"),
     NOT_YET("switch"),
     NOT_YET("soak"),
     NOT_YET("parallel"),

@@ -21,6 +21,7 @@ enum command_id {
     COMMAND_RESIZE,
     COMMAND_MOVE,
     COMMAND_ADVISE,
+    COMMAND_SYNC,
     COMMAND_FORK,
     COMMAND_EXEC,
     COMMAND_DROP,
@@ -79,7 +80,7 @@ struct command_spec {
 
 /* Kinds of objects, in the order of enum object_kind. */
 #define OBJECT_KINDS "anon contiguous physical file framebuffer"
-enum object_kind { OBJECT_ANON, OBJECT_CONTIGUOUS, OBJECT_PHYSICAL };
+enum object_kind { OBJECT_ANON, OBJECT_CONTIGUOUS, OBJECT_PHYSICAL, OBJECT_FILE };
 
 extern const struct command_spec command_table[];
 extern const size_t command_table_count;

@@ -23,6 +23,7 @@ static void compile_object(struct compiler *compiler, const struct command *comm
         [OBJECT_SIZE] = ARGUMENT_SIZE,           [OBJECT_COMMIT] = ARGUMENT_COMMIT,
         [OBJECT_PURGEABLE] = ARGUMENT_PURGEABLE, [OBJECT_ALIGN] = ARGUMENT_ALIGN,
         [OBJECT_BELOW] = ARGUMENT_BELOW,         [OBJECT_AT] = ARGUMENT_AT,
+        [OBJECT_BACKING] = ARGUMENT_BACKING,     [OBJECT_OFFSET] = ARGUMENT_OFFSET,
     };
     struct op *op = compile_emit(compiler, run_object, command);
     compile_making(compiler, op, command);
@@ -102,6 +103,11 @@ static void compile_advise(struct compiler *compiler, const struct command *comm
     op->operands = compile_operands(compiler, command, ids, ADVISE_OPERANDS);
     compile_prepare(compiler, op, run_advise_prepare);
     compile_result(compiler, op, command);
+}
+
+static void compile_sync(struct compiler *compiler, const struct command *command)
+{
+    compile_thing(compiler, compile_emit(compiler, run_sync, command), command);
 }
 
 static void compile_resize(struct compiler *compiler, const struct command *command)
@@ -224,5 +230,6 @@ const struct compile_row compile_memory_rows[] = {
     {COMMAND_EXEC, true, compile_exec},       {COMMAND_DROP, true, compile_drop},
     {COMMAND_TOUCH, true, compile_touch},     {COMMAND_FILL, true, compile_fill},
     {COMMAND_VERIFY, true, compile_fill},     {COMMAND_IDENTITY, true, compile_identity},
+    {COMMAND_SYNC, true, compile_sync},
 };
 const size_t compile_memory_row_count = ARRAY_COUNT(compile_memory_rows);

@@ -1,4 +1,4 @@
-/* Operations that change what is mapped: resize, move, advise, share, identity, exec. */
+/* Operations that change what is mapped: resize, move, advise, sync, share, identity, exec. */
 #include "core/mm/space_identity.h"
 #include "core/script/run_ops.h"
 
@@ -77,6 +77,16 @@ const struct op *run_advise(struct run *run, const struct op *op)
     if (what == NONVOLATILE)
         run_set_result(run, op, purged);
     return op + 1;
+}
+
+/* --- sync -------------------------------------------------------------------------------------------------------- */
+
+const struct op *run_sync(struct run *run, const struct op *op)
+{
+    if (!run_is_alive(run, op))
+        return run_stop(run, op);
+    result_t result = space_sync(op->thing->space, op->region->range);
+    return result == OK ? op + 1 : run_error(run, op, result);
 }
 
 /* --- share ------------------------------------------------------------------------------------------------------- */

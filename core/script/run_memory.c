@@ -1,6 +1,7 @@
 /* Operations that build: spaces, objects, regions, forks. */
 #include "core/mm/anonymous.h"
 #include "core/mm/contiguous.h"
+#include "core/mm/file.h"
 #include "core/mm/object.h"
 #include "core/mm/physical.h"
 #include "core/script/run_ops.h"
@@ -49,6 +50,8 @@ struct object_args {
     uint64_t align_bytes;
     phys_t below; /* 0: anywhere */
     phys_t at;
+    bool on_disk;
+    uint64_t offset_bytes;
 };
 
 static bool evaluate_physical_at(struct run *run, const struct operand *operand, phys_t *at)
@@ -68,18 +71,22 @@ static bool evaluate_object(struct run *run, const struct op *op, struct object_
     int64_t size;
     int64_t align = (int64_t)PAGE_SIZE;
     int64_t below = 0;
+    int64_t offset = 0;
     bool commit;
+    *args = (struct object_args){.kind = (enum object_kind)op->slot, .at = PHYS_NONE};
     if (!run_number(run, &operands[OBJECT_SIZE], &size) ||
         !evaluate_switch(run, &operands[OBJECT_COMMIT], true, &commit) ||
+        !evaluate_switch(run, &operands[OBJECT_BACKING], false, &args->on_disk) ||
+        (operands[OBJECT_OFFSET].given && !run_number(run, &operands[OBJECT_OFFSET], &offset)) ||
         !evaluate_switch(run, &operands[OBJECT_PURGEABLE], false, &args->purgeable) ||
         (operands[OBJECT_ALIGN].given && !run_number(run, &operands[OBJECT_ALIGN], &align)) ||
         (operands[OBJECT_BELOW].given && !run_number(run, &operands[OBJECT_BELOW], &below)) ||
         (operands[OBJECT_AT].given && !evaluate_physical_at(run, &operands[OBJECT_AT], &args->at)))
         return false;
-    args->kind = (enum object_kind)op->slot;
     args->size_bytes = (uint64_t)size;
     args->commit = commit ? COMMIT_ON : COMMIT_OFF;
     args->align_bytes = (uint64_t)align;
+    args->offset_bytes = (uint64_t)offset;
     args->below = phys(page_floor((uint64_t)below));
     if (size <= 0 || !is_page_aligned(args->size_bytes))
         return refuse(run, EINVAL, "the size of an object is a positive number of pages");
@@ -87,7 +94,18 @@ static bool evaluate_object(struct run *run, const struct op *op, struct object_
         return refuse(run, EINVAL, "no frame ends below that");
     if (args->size_bytes > machine_user_high())
         return refuse(run, ERANGE, "no space is as large as that");
+    if (offset < 0 || !is_page_aligned(args->offset_bytes))
+        return refuse(run, EINVAL, "a file begins at a multiple of 4K of its disk");
+    if (args->on_disk && machine_disk() == NULL)
+        return refuse(run, ENOTSUP, "this machine has no disk");
     return true;
+}
+
+static result_t create_file(const struct object_args *args, struct object **object)
+{
+    uint64_t page_count = args->size_bytes >> PAGE_SHIFT;
+    return args->on_disk ? file_create(machine_disk(), args->offset_bytes, page_count, object)
+                         : file_create_on_ramdisk(args->offset_bytes, page_count, object);
 }
 
 static result_t create_object(const struct object_args *args, struct thing_slot *slot)
@@ -104,6 +122,8 @@ static result_t create_object(const struct object_args *args, struct thing_slot 
     } else if (args->kind == OBJECT_PHYSICAL) {
         result = physical_create(args->at, page_count, &slot->object);
         slot->object_phys = args->at;
+    } else if (args->kind == OBJECT_FILE) {
+        result = create_file(args, &slot->object);
     }
     if (result != OK)
         slot->object = NULL;
@@ -113,7 +133,7 @@ static result_t create_object(const struct object_args *args, struct thing_slot 
 const struct op *run_object(struct run *run, const struct op *op)
 {
     struct thing_slot *slot = op->thing;
-    struct object_args args = {.at = PHYS_NONE};
+    struct object_args args;
     if (slot->thing.alive)
         return run_error_detail(run, op, EEXIST, "the name is alive already");
     if (!evaluate_object(run, op, &args))

@@ -60,6 +60,7 @@ const struct op *run_lookup(struct run *run, const struct op *op);
 
 /* --- memory (run_memory.c) ---------------------------------------------------------------------------------- */
 
+const struct op *run_sync(struct run *run, const struct op *op);
 enum space_operand { SPACE_ASLR, SPACE_OPERANDS };
 const struct op *run_space(struct run *run, const struct op *op);
 enum object_operand {
@@ -69,6 +70,8 @@ enum object_operand {
     OBJECT_ALIGN,
     OBJECT_BELOW,
     OBJECT_AT,
+    OBJECT_BACKING,
+    OBJECT_OFFSET,
     OBJECT_OPERANDS
 };
 const struct op *run_object(struct run *run, const struct op *op);

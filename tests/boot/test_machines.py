@@ -71,6 +71,22 @@ def test_disk(boot: Boot, tmp_path: Path, machine_type: str, block: int) -> None
     assert run.meta["disk"].endswith(f"size={2 << 20} block={block}")
 
 
+def test_files_come_from_the_disk(boot: Boot) -> None:
+    """All bytes that are read are those of the pattern that `--disk SIZE` makes."""
+    run = boot("run=disk-fault,fault-file", "check=deep", "--disk", "8M")
+    assert run.status == 0, run
+    assert run.stream().counts == (2, 0, 0)
+    assert "the disk has PageLab's pattern, and all of it was right" in run.console
+    assert run.meta["disk"].endswith(f"size={8 << 20} block=512")
+
+
+def test_without_a_disk(boot: Boot) -> None:
+    run = boot("run=disk-fault")
+    assert run.status == 0, run
+    assert run.stream().counts == (0, 0, 1)
+    assert run.meta["disk"] == "none"
+
+
 def test_cpus_limits_the_cpus(boot: Boot) -> None:
     run = boot("run=null", "cpus=2", "--cpus", "4")
     assert run.status == 0, run

@@ -124,7 +124,7 @@ const struct boot_info *sim_start(const struct sim_config *config)
         pthread_mutex_init(&machine.states[i].mutex, NULL);
         pthread_cond_init(&machine.states[i].changed, NULL);
     }
-    sim_disk_init(config->disk_bytes);
+    sim_disk_init(config->disk_bytes, config->disk_bad_offset);
     if (config->protect_objects)
         sim_protect_enable();
     return sim_memory_build(config);

@@ -21,6 +21,7 @@ struct sim_config {
     uint64_t low_memory_bytes; /* of it below 4 GiB, the rest above; 0: as on a q35, up to 2 GiB */
     unsigned cpu_count;        /* 0: 1 */
     uint64_t disk_bytes;       /* of its disk (machine_disk.h); 0: none */
+    uint64_t disk_bad_offset;  /* where it cannot be read; 0: nowhere */
     bool exact;           /* each look at the time-stamp counter is one tick later, nothing else */
     bool protect_objects; /* what core/mm maps read-only is so for core/mm itself, too: slow */
     const char *parameters; /* one word a line; NULL: none */

@@ -85,12 +85,13 @@ static inline void expect_error(const char *body, unsigned line, unsigned column
 /* --- running -------------------------------------------------------------------------------------------- */
 
 struct script_run {
-    const char *name;       /* of the scenario; NULL: t */
-    const char *text;       /* of the scenario, from its head on */
-    const char *parameters; /* one a line; NULL: none */
-    unsigned cpu_count;     /* 0: 1 */
-    uint64_t memory_bytes;  /* 0: 128 MiB */
-    uint64_t disk_bytes;    /* 0: no disk */
+    const char *name;         /* of the scenario; NULL: t */
+    const char *text;         /* of the scenario, from its head on */
+    const char *parameters;   /* one a line; NULL: none */
+    unsigned cpu_count;       /* 0: 1 */
+    uint64_t memory_bytes;    /* 0: 128 MiB */
+    uint64_t disk_bytes;      /* 0: no disk */
+    uint64_t disk_bad_offset; /* where it cannot be read; 0: nowhere */
     bool exact;
     bool leak;  /* a frame is lost before the scenario */
     bool panic; /* the first fault panics */
@@ -116,6 +117,7 @@ static inline void run_in_child(void *argument)
         .memory_bytes = wanted->memory_bytes != 0 ? wanted->memory_bytes : 128 * MIB,
         .cpu_count = wanted->cpu_count,
         .disk_bytes = wanted->disk_bytes,
+        .disk_bad_offset = wanted->disk_bad_offset,
         .exact = wanted->exact,
         .scenarios = &file,
         .scenario_count = 1,

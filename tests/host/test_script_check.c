@@ -89,7 +89,7 @@ static void test_what_comes_later(void **state)
 {
     (void)state;
     static const char *const commands[] = {
-        "sync a.x", "switch o text", "soak ops=1", "parallel 2 {}", "barrier",
+        "switch o text", "soak ops=1", "parallel 2 {}", "barrier",
     };
     for (size_t i = 0; i < ARRAY_COUNT(commands); i++)
         expect_error(commands[i], 1, 1, "is not yet supported");
@@ -101,8 +101,11 @@ static void test_what_comes_later(void **state)
         if (scenario->error_count == 0)
             fail_msg("%s is accepted", options[i]);
     }
-    expect_error("object o file size=4K", 1, 10, "KIND 'file' is not yet supported");
     expect_error("object o framebuffer", 1, 10, "KIND 'framebuffer' is not yet supported");
+    expect_valid("object o file size=4K backing=disk offset=8K\nspace a\n"
+                 "map a.x object=o size=8K share=shared\nsync a.x");
+    expect_error("object o file size=4K commit=on", 1, 30, "takes no 'commit='");
+    expect_error("object o file size=4K backing=tape", 1, 31, "it takes ram or disk");
     expect_valid("space a aslr=off\nmap a.x size=4K share=private stack=off cache=wb");
 }
 

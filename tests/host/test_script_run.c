@@ -551,6 +551,32 @@ static void test_needs(void **state)
     assert_fails("limit time=0", "limit time= is 1 to");
 }
 
+/* Every failure of a disk ends as bus for whoever touches the page, and harms no other. */
+static void test_files(void **state)
+{
+    (void)state;
+    static const char text[] =
+        "scenario t \"x\"\nneeds disk\nobject o file size=128K backing=disk offset=960K\n"
+        "space a\nmap a.x object=o prot=r share=shared\n"
+        "expect fault bus { touch a.x read }\n" /* at page 5 */
+        "expect fault bus { touch a.x read offset=20K size=4K }\n"
+        "expect error EIO { verify a.x pattern=960K/8 }\n"
+        "touch a.x read offset=24K size=40K\n"
+        "touch a.x read size=20K\n"
+        "expect fault bus { touch a.x read offset=64K size=4K }\n" /* the disk ends */
+        "expect error ERANGE { verify a.x pattern=0 offset=64K }\n"
+        "expect $o.resident == 15\n"
+        "map a.y object=o\nexpect fault bus { touch a.y write }\n"
+        "expect error EINVAL { object p file size=4K offset=512 }\n";
+    struct script_run run = {
+        .text = text, .disk_bytes = MIB, .disk_bad_offset = MIB - 64 * KIB + 5 * PAGE_SIZE};
+    if (run_script(run) != STATUS_PASSED)
+        fail_msg("%s", said_by_scenario());
+    assert_output("\nok 1 t\n");
+    assert_fails("object o file size=4K backing=disk", "ENOTSUP");
+    assert_output("this machine has no disk");
+}
+
 static void test_a_broken_file_is_reported(void **state)
 {
     (void)state;
@@ -629,6 +655,7 @@ int main(void)
         cmocka_unit_test(test_sweeps_are_cross_products),
         cmocka_unit_test(test_parameters_come_from_boot),
         cmocka_unit_test(test_needs),
+        cmocka_unit_test(test_files),
         cmocka_unit_test(test_a_broken_file_is_reported),
         cmocka_unit_test(test_an_exact_run_repeats),
     };
