@@ -409,22 +409,52 @@ static result_t anonymous_page(struct object *object, struct region *region, uin
     return result;
 }
 
-result_t anonymous_copy_in(struct anonymous *anonymous, struct region *region, uint64_t slot,
-                           phys_t source)
+/* Gives an empty slot a page with this content. NULL: no memory, and nothing changed. */
+static inline struct leaf *copy_in(struct anonymous *anonymous, struct region *region,
+                                   uint64_t slot, phys_t source) REQUIRES(anonymous->object.lock)
 {
     phys_t page;
     bool promised = anonymous->committed;
-    if ((promised ? frames_take_promised(&page) : frames_take(FRAME_DATA, &page)) != OK)
-        return ENOMEM;
+    if (UNLIKELY((promised ? frames_take_promised(&page) : frames_take(FRAME_DATA, &page)) != OK))
+        return NULL;
     machine_page_copy(machine_phys_to_virt(page), machine_phys_to_virt(source));
-    struct leaf *leaf = make_own_leaf(anonymous, region, slot, NULL);
-    if (leaf)
+    struct leaf *leaf = slot_table_leaf(&anonymous->table, slot);
+    if (UNLIKELY(!leaf || leaf_is_shared(leaf)))
+        leaf = make_own_leaf(anonymous, region, slot, NULL);
+    if (LIKELY(leaf))
         slot_table_put(&anonymous->table, leaf_frame(leaf), &leaf->slots[slot % LEAF_SLOTS], page);
     else if (promised)
         frames_return_promised(page);
     else
         frames_give(page);
-    return leaf ? OK : ENOMEM;
+    return leaf;
+}
+
+result_t anonymous_copy_in(struct anonymous *anonymous, struct region *region, uint64_t slot,
+                           phys_t source)
+{
+    return copy_in(anonymous, region, slot, source) ? OK : ENOMEM;
+}
+
+struct fault_result anonymous_fault_copy(struct anonymous *anonymous, struct region *region,
+                                         uint64_t address, struct table_place *place, phys_t source)
+{
+    uint64_t slot = region_slot(region, address);
+    struct leaf *leaf = copy_in(anonymous, region, slot, source);
+    if (UNLIKELY(!leaf))
+        return out_of_memory();
+    object_unmap_slot_elsewhere(&anonymous->object, slot, region);
+    if (UNLIKELY(!entry_is_writable(*place->upper))) {
+        struct fault_result result = fault_write(anonymous, region, address);
+        result.event = COUNTER_FAULT_COW_COPY;
+        return result;
+    }
+    entry_t before = *place->entry;
+    phys_t page = slot_phys(leaf->slots[slot % LEAF_SLOTS]);
+    page_directory_set(place, entry_for(region, page, true), shown_as(region, leaf));
+    if (UNLIKELY(entry_is_present(before)))
+        flush_replaced(address);
+    return resolved(COUNTER_FAULT_COW_COPY);
 }
 
 /* --- fork, discard, end ---------------------------------------------------------------------------------------- */

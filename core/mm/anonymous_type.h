@@ -6,6 +6,7 @@
 #define CORE_MM_ANONYMOUS_TYPE_H
 
 #include "core/mm/anonymous.h"
+#include "core/mm/page_directory.h"
 
 /* Of an object that object_init() has made; with COMMIT_ON its pages have been promised. */
 void anonymous_init(struct anonymous *anonymous, enum commit commit);
@@ -28,6 +29,10 @@ static inline bool anonymous_has_page(const struct anonymous *anonymous, uint64_
  * nothing changed. */
 result_t anonymous_copy_in(struct anonymous *anonymous, struct region *region, uint64_t slot,
                            phys_t source) REQUIRES(anonymous->object.lock);
+/* The write fault on an empty slot whose content is elsewhere; place is the address's. */
+struct fault_result anonymous_fault_copy(struct anonymous *anonymous, struct region *region,
+                                         uint64_t address, struct table_place *place, phys_t source)
+    REQUIRES(anonymous->object.lock);
 /* Removes the entries of an address's slot, in all regions. */
 void anonymous_unmap_slot(struct anonymous *anonymous, struct region *region, uint64_t address)
     REQUIRES(anonymous->object.lock);

@@ -9,16 +9,9 @@
 static const struct object_ops file_ops;
 static const struct object_ops file_read_only_ops;
 
-static uint64_t slot_value(const struct file *file, uint64_t page)
+static inline bool is_dirty(uint64_t slot)
 {
-    const uint64_t *slot = page < file->object.page_count ? file_slot(file, page) : NULL;
-    return slot ? *slot : 0;
-}
-
-phys_t file_resident_page(const struct file *file, uint64_t page)
-{
-    uint64_t slot = slot_value(file, page);
-    return slot == 0 ? PHYS_NONE : slot_phys(slot);
+    return (slot & SLOT_DIRTY) != 0;
 }
 
 /* --- life ------------------------------------------------------------------------------------------------ */
@@ -122,7 +115,7 @@ static unsigned choose_window(struct file *file, uint64_t page)
     unsigned window = 1;
     /* One leaf at a time: the others may not be there yet. */
     while (window < wanted && page + window < end && (page + window) % LEAF_SLOTS != 0 &&
-           slot_value(file, page + window) == 0)
+           file_slot_value(file, page + window) == 0)
         window++;
     return window;
 }
@@ -200,14 +193,14 @@ enum fault_outcome file_get_page(struct file *file, uint64_t page, enum counter 
 {
     if (!file_has_page(file, page))
         return FAULT_BUS;
-    uint64_t slot = slot_value(file, page);
+    uint64_t slot = file_slot_value(file, page);
     *event = COUNTER_FAULT_FILE_MINOR;
     if (UNLIKELY(slot == 0)) {
         enum fault_outcome outcome = read_window(file, page);
         if (outcome != FAULT_RESOLVED)
             return outcome;
         *event = COUNTER_FAULT_FILE_MAJOR;
-        slot = slot_value(file, page);
+        slot = file_slot_value(file, page);
     }
     *frame = slot_phys(slot);
     return FAULT_RESOLVED;
@@ -242,10 +235,11 @@ static result_t make_dirty(struct file *file, uint64_t page) REQUIRES(file->obje
     uint64_t *slot = file_slot(file, page);
     if ((*slot & SLOT_DIRTY) != 0)
         return OK;
-    if (block_reserve(file->device, file->offset_bytes + (page << PAGE_SHIFT),
+    if ((*slot & SLOT_RESERVED) == 0 &&
+        block_reserve(file->device, file->offset_bytes + (page << PAGE_SHIFT),
                       device_part(file, page, 1)) != OK)
         return ENOMEM;
-    *slot |= SLOT_DIRTY;
+    *slot |= SLOT_DIRTY | SLOT_RESERVED;
     return OK;
 }
 
@@ -297,7 +291,7 @@ static unsigned count_dirty(const struct file *file, uint64_t page, uint64_t end
 {
     unsigned count = 0;
     while (count < FILE_WRITE_MAX && page + count < end &&
-           (slot_value(file, page + count) & SLOT_DIRTY) != 0)
+           (file_slot_value(file, page + count) & SLOT_DIRTY) != 0)
         count++;
     return count;
 }
@@ -351,7 +345,7 @@ static void map_around(struct file *file, struct region *region, uint64_t addres
     for (uint64_t at = low; at < high; at += PAGE_SIZE) {
         struct table_place other = {place->upper,
                                     place->entry - (int64_t)(address - at) / (int64_t)PAGE_SIZE};
-        uint64_t slot = slot_value(file, region_slot(region, at));
+        uint64_t slot = file_slot_value(file, region_slot(region, at));
         if (slot != 0 && !entry_is_present(*other.entry))
             set_entry(&other, entry_for(region, slot));
     }
@@ -381,13 +375,18 @@ static struct fault_result fault_locked(struct file *file, struct region *region
         return (struct fault_result){FAULT_BUS, COUNTER_FAULT_TOTAL};
     if (page_directory_reserve(&region->space->directory, address, &place) != OK)
         return result;
-    result.outcome = prepare(file, page, access, &result.event);
-    if (UNLIKELY(result.outcome != FAULT_RESOLVED)) {
-        page_directory_prune(&region->space->directory, address);
-        return result;
+    uint64_t *slot = file_slot(file, page);
+    result = (struct fault_result){FAULT_RESOLVED, COUNTER_FAULT_FILE_MINOR};
+    if (UNLIKELY(!slot || *slot == 0 || ((access & ACCESS_WRITE) != 0 && !is_dirty(*slot)))) {
+        result.outcome = prepare(file, page, access, &result.event);
+        if (UNLIKELY(result.outcome != FAULT_RESOLVED)) {
+            page_directory_prune(&region->space->directory, address);
+            return result;
+        }
+        slot = file_slot(file, page);
     }
 
-    entry_t entry = entry_for(region, *file_slot(file, page));
+    entry_t entry = entry_for(region, *slot);
     entry_t before = *place.entry;
     set_entry(&place, entry);
     if (entry_is_present(before)) {
@@ -501,7 +500,7 @@ static uint64_t file_other_regions(struct object *object)
 
 static const char *file_check_entry(struct object *object, uint64_t slot, uint64_t entry)
 {
-    uint64_t value = slot_value(file_of(object), slot);
+    uint64_t value = file_slot_value(file_of(object), slot);
     if (value == 0)
         return "shows a page that its file does not have";
     if (entry_phys(entry).value != slot_phys(value).value)

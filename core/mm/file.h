@@ -58,12 +58,8 @@ void file_truncate(struct object *object, uint64_t page_count);
 
 /* In a slot: the page differs from the device's, or may. */
 #define SLOT_DIRTY 2ull
-
-static inline uint64_t *file_slot(const struct file *file, uint64_t page)
-{
-    struct leaf *leaf = slot_table_leaf(&file->table, page);
-    return leaf ? &leaf->slots[page % LEAF_SLOTS] : NULL;
-}
+/* The device has taken the memory that writing the page needs. */
+#define SLOT_RESERVED 4ull
 
 /* file_reclaim.c: drops clean pages, or writes dirty ones back and drops them. */
 uint64_t file_reclaim(struct object *object, enum reclaim_stage stage, uint64_t wanted);
@@ -76,8 +72,7 @@ void file_unmap_everywhere(struct file *file, uint64_t page, uint64_t count)
     REQUIRES(file->object.lock);
 
 /* Is the page inside the file and its device? Else it is bus, and ERANGE for whoever asks in another way. */
-static inline bool file_has_page(const struct file *file, uint64_t page)
-    REQUIRES(file->object.lock)
+static inline bool file_has_page(const struct file *file, uint64_t page) REQUIRES(file->object.lock)
 {
     return page < file->object.page_count && page < file->readable_pages;
 }
@@ -89,8 +84,30 @@ enum fault_outcome file_get_page(struct file *file, uint64_t page, enum counter 
 /* An operation that file_get_page() has begun fails: what it read goes again, and nothing has changed. */
 void file_undo_read(struct file *file, uint64_t page, enum counter event)
     REQUIRES(file->object.lock);
+/* The slot of a page of the file; NULL when its leaf has none. */
+static inline uint64_t *file_slot(const struct file *file, uint64_t page)
+    REQUIRES(file->object.lock)
+{
+    struct leaf *leaf = slot_table_leaf(&file->table, page);
+    return LIKELY(leaf != NULL) ? &leaf->slots[page % LEAF_SLOTS] : NULL;
+}
+
+/* What it holds, 0 past the end. */
+static inline uint64_t file_slot_value(const struct file *file, uint64_t page)
+    REQUIRES(file->object.lock)
+{
+    const uint64_t *slot = LIKELY(page < file->object.page_count) ? file_slot(file, page) : NULL;
+    return LIKELY(slot != NULL) ? *slot : 0;
+}
+
 /* The frame if the page is resident, else PHYS_NONE. */
-phys_t file_resident_page(const struct file *file, uint64_t page) REQUIRES(file->object.lock);
+static inline phys_t file_resident_page(const struct file *file, uint64_t page)
+    REQUIRES(file->object.lock)
+{
+    uint64_t slot = file_slot_value(file, page);
+    return LIKELY(slot != 0) ? slot_phys(slot) : PHYS_NONE;
+}
+
 /* An object for private regions, with a reference to the file. ENOMEM. */
 result_t file_private_create(struct object *object, uint64_t first_page, uint64_t page_count,
                              bool commit, struct object **overlay);

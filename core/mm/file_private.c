@@ -138,45 +138,34 @@ static void map_around(struct file_private *private, struct region *region, uint
     }
 }
 
-static enum counter read_cached(struct file_private *private, struct region *region,
-                                uint64_t address, phys_t frame)
+static struct fault_result read_cached(struct file_private *private, struct region *region,
+                                       uint64_t address, struct table_place *place, phys_t frame)
     REQUIRES(private->file->object.lock, private->anonymous.object.lock)
 {
-    struct table_place place;
-    if (!page_directory_find(&region->space->directory, address, &place))
-        panic("the table of 0x%lx is gone", (unsigned long)address);
-    entry_t before = *place.entry;
-    set_cached(&place, region, frame);
-    if (entry_is_present(before)) {
+    struct fault_result result = {FAULT_RESOLVED, COUNTER_FAULT_TOTAL};
+    entry_t before = *place->entry;
+    set_cached(place, region, frame);
+    if (UNLIKELY(entry_is_present(before))) {
         machine_flush_page(virt(address));
-        return (before & ~(ENTRY_ACCESSED | ENTRY_DIRTY)) == *place.entry ? COUNTER_FAULT_SPURIOUS
-                                                                          : COUNTER_FAULT_TOTAL;
+        if ((before & ~(ENTRY_ACCESSED | ENTRY_DIRTY)) == *place->entry)
+            result.event = COUNTER_FAULT_SPURIOUS;
+    } else if (mm.map_around != 0) {
+        map_around(private, region, address, place);
     }
-    if (mm.map_around != 0)
-        map_around(private, region, address, &place);
-    return COUNTER_FAULT_TOTAL;
+    return result;
 }
 
 /* The slot had nothing, and the file's page is there. Somebody may have filled the slot meanwhile. */
 static struct fault_result fault_over(struct file_private *private, struct region *region,
-                                      uint64_t address, unsigned access, phys_t frame)
+                                      uint64_t address, unsigned access, struct table_place *place,
+                                      phys_t frame)
     REQUIRES(private->file->object.lock, private->anonymous.object.lock)
 {
-    uint64_t slot = region_slot(region, address);
-    bool is_empty = !anonymous_has_page(&private->anonymous, slot);
-    struct fault_result result = {FAULT_RESOLVED, COUNTER_FAULT_TOTAL};
-    if (is_empty && (access & ACCESS_WRITE) == 0) {
-        result.event = read_cached(private, region, address, frame);
-        return result;
-    }
-    if (is_empty && anonymous_copy_in(&private->anonymous, region, slot, frame) != OK)
-        return (struct fault_result){FAULT_NOMEM, COUNTER_FAULT_TOTAL};
-    if (is_empty)
-        object_unmap_slot_elsewhere(&private->anonymous.object, slot, region);
-    result = anonymous_fault_locked(&private->anonymous, region, address, access);
-    if (is_empty && result.outcome == FAULT_RESOLVED)
-        result.event = COUNTER_FAULT_COW_COPY;
-    return result;
+    if (UNLIKELY(anonymous_has_page(&private->anonymous, region_slot(region, address))))
+        return anonymous_fault_locked(&private->anonymous, region, address, access);
+    return (access & ACCESS_WRITE) != 0
+               ? anonymous_fault_copy(&private->anonymous, region, address, place, frame)
+               : read_cached(private, region, address, place, frame);
 }
 
 /* Gets the file's page, then goes on with both locks. */
@@ -189,24 +178,24 @@ static struct fault_result fault_through(struct file_private *private, struct re
     struct fault_result result = {FAULT_NOMEM, COUNTER_FAULT_TOTAL};
     uint64_t page = page_of_slot(private, region_slot(region, address));
     enum counter event = COUNTER_FAULT_FILE_MINOR;
-    phys_t frame = PHYS_NONE;
     if (UNLIKELY(!file_has_page(private->file, page)))
         return (struct fault_result){FAULT_BUS, COUNTER_FAULT_TOTAL};
-    if (page_directory_reserve(directory, address, &place) != OK)
+    if (UNLIKELY(page_directory_reserve(directory, address, &place) != OK))
         return result;
-    result.outcome = file_get_page(private->file, page, &event, &frame);
-    if (result.outcome == FAULT_RESOLVED) {
+    phys_t frame = file_resident_page(private->file, page);
+    if (UNLIKELY(frame.value == PHYS_NONE.value))
+        result.outcome = file_get_page(private->file, page, &event, &frame);
+    if (LIKELY(frame.value != PHYS_NONE.value)) {
         lock_acquire(&private->anonymous.object.lock);
-        result = fault_over(private, region, address, access, frame);
+        result = fault_over(private, region, address, access, &place, frame);
         lock_release(&private->anonymous.object.lock);
-    }
-    if (result.outcome != FAULT_RESOLVED) {
-        if (frame.value != PHYS_NONE.value)
+        if (result.outcome != FAULT_RESOLVED)
             file_undo_read(private->file, page, event);
-        page_directory_prune(directory, address);
-    } else if (result.event == COUNTER_FAULT_TOTAL) {
-        result.event = event;
     }
+    if (UNLIKELY(result.outcome != FAULT_RESOLVED))
+        page_directory_prune(directory, address);
+    else if (result.event == COUNTER_FAULT_TOTAL)
+        result.event = event;
     return result;
 }
 
