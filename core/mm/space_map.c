@@ -84,7 +84,7 @@ make_region(struct space *space, const struct map_args *args, struct object **ob
         return NULL;
     region->shared = args->shared;
     region->stack = args->stack;
-    region->large = args->large;
+    region->large = args->large && !gets_copy(args); /* a file has small pages */
     if (args->unbacked || (*object = get_object(args)) != NULL)
         return region;
     region_destroy(region);
