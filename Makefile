@@ -34,7 +34,7 @@ EFI_PURE_C := $(addprefix efi/,core_image.c escape.c line_editor.c memory_map.c 
 # And what of the machine needs no PC.
 MACHINE_PURE_C := x86_64/nvme.c
 HOST_C    := $(filter-out core/main.c,$(call sources,c,$(ROOMS))) $(EFI_PURE_C) $(MACHINE_PURE_C) \
-             $(sort $(wildcard tests/host/machine*.c tests/host/nvme_sim.c))
+             $(sort $(wildcard $(addprefix tests/host/,machine*.c nvme_sim.c space_model*.c)))
 TESTS     := $(patsubst tests/host/%.c,%,$(sort $(wildcard tests/host/test_*.c)))
 FUZZERS   := $(patsubst tests/fuzz/%.c,%,$(call sources,c,tests/fuzz))
 

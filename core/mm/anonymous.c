@@ -310,6 +310,19 @@ write_without_table(struct anonymous *anonymous, struct region *region, uint64_t
     return page_directory_add_tables(&region->space->directory, address, place) != OK;
 }
 
+/* What shows the slot elsewhere may be the last entry of the very table in which it will be shown here:
+ * the table must outlive it. */
+__attribute__((noinline)) static void unmap_elsewhere(struct anonymous *anonymous,
+                                                      const struct region *region, uint64_t slot,
+                                                      struct table_place *place)
+    REQUIRES(anonymous->object.lock)
+{
+    struct frame *table = table_frame(place);
+    table->live++;
+    object_unmap_slots_everywhere_but(&anonymous->object, slot, 1, region);
+    table->live--;
+}
+
 __attribute__((always_inline)) static inline struct fault_result
 fault_write(struct anonymous *anonymous, struct region *region, uint64_t address)
     REQUIRES(anonymous->object.lock)
@@ -335,8 +348,8 @@ fault_write(struct anonymous *anonymous, struct region *region, uint64_t address
         return resolved(COUNTER_FAULT_COW_REUSE);
     if (event == COUNTER_FAULT_RESIDENT)
         event = event_of_owned(anonymous, *place.entry);
-    else
-        object_unmap_slot_elsewhere(&anonymous->object, slot, region);
+    else if (UNLIKELY(!anonymous->object.exclusive))
+        unmap_elsewhere(anonymous, region, slot, &place);
 
     phys_t page = slot_phys(leaf->slots[slot % LEAF_SLOTS]);
     page_directory_set(&place, entry_for(region, page, true), shown);
@@ -478,6 +491,7 @@ result_t anonymous_fork_into(struct anonymous *parent, struct anonymous *child, 
                              struct tlb_gather *gather)
 {
     child->object.exclusive = parent->object.exclusive;
+    child->object.placed = true;
     child->purgeable = parent->purgeable;
     child->is_volatile = false;
     child->forked = true;

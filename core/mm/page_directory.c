@@ -196,7 +196,7 @@ void page_directory_settle(struct table_place *place)
 void page_directory_change_shown(struct table_place *place, const void *leaf)
 {
     struct frame *table = table_frame(place);
-    if (!table->shows) {
+    if (!table->shows && leaf != TABLE_MIXED) {
         table->shows = leaf;
         return;
     }

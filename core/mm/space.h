@@ -79,8 +79,8 @@ result_t space_unmap(struct space *space, struct range range);
  * range is not mapped; EACCES: the object does not give the right; ENOMEM. */
 result_t space_protect(struct space *space, struct range range, unsigned prot);
 /* Grows or shrinks, in place, what was mapped as `range`: its last region ends where the range ends.
- * ENOMEM: no hole behind it, or no memory; ERANGE: beyond the end of a named object; ENOENT: nothing
- * is mapped at the range's end; ENOTSUP: the memory type cannot. */
+ * ENOMEM: no hole behind it, or behind its memory, a part of which was moved away; or no memory;
+ * ERANGE: beyond the end of a named object; ENOENT: nothing is mapped at the range's end. */
 result_t space_resize(struct space *space, struct range range, uint64_t size_bytes);
 /* Moves all regions of the range, which none of them leaves, to another address: page tables move,
  * bytes do not. EEXIST: taken; ENOENT: nothing is mapped; EINVAL: a region crosses the range's end;

@@ -10,7 +10,6 @@ static result_t fork_object(struct region *region, struct tlb_gather *gather, st
 {
     struct object *object = region->object;
     if (region->shared) {
-        object->exclusive = false;
         object_get(object);
         *copy = object;
         return OK;
@@ -58,8 +57,12 @@ static result_t fork_regions(struct space *parent, struct space *child) REQUIRES
 
     struct region_node *end = node;
     for (node = region_tree_first(&parent->tree); node != end; node = region_tree_next(node)) {
-        if (region_of_node(node)->object)
-            region_of_node(node)->object->fork_copy = NULL;
+        struct region *region = region_of_node(node);
+        if (!region->object)
+            continue;
+        region->object->fork_copy = NULL;
+        if (result == OK && region->shared)
+            region->object->exclusive = false;
     }
     return result;
 }

@@ -29,29 +29,38 @@ static bool congruent(const struct move *move)
     return ((move->target ^ move->range.base) & (TABLE_BYTES - 1)) == 0;
 }
 
+/* The target may lie in a gap of the source: then what has arrived there must not move again. */
+static bool has_arrived(const struct move *move, uint64_t address)
+{
+    return address - move->target < move->range.size_bytes;
+}
+
+static bool meets_target(const struct move *move, uint64_t table_base)
+{
+    return has_arrived(move, table_base) || move->target - table_base < TABLE_BYTES;
+}
+
 static bool moves_whole(const struct move *move, const struct table_walk *walk)
 {
-    return congruent(move) && table_walk_first(walk) == 0 &&
-           table_walk_last(walk) == MACHINE_TABLE_ENTRIES;
+    return congruent(move) && !meets_target(move, walk->table_base) &&
+           table_walk_first(walk) == 0 && table_walk_last(walk) == MACHINE_TABLE_ENTRIES;
 }
 
 /* --- reserve ---------------------------------------------------------------------------------------------- */
 
-/* Frees what is empty of the target's tables for one of the source's. */
-static void prune_target(const struct move *move, const struct table_walk *walk)
+/* Frees the empty tables of a range: with the gather, or at once. O(tables + GiB). */
+static void prune_range(struct page_directory *directory, uint64_t base, uint64_t size_bytes,
+                        struct tlb_gather *gather)
 {
-    uint64_t first = walk->table_base + table_walk_first(walk) * PAGE_SIZE;
-    uint64_t last = walk->table_base + (table_walk_last(walk) - 1) * PAGE_SIZE;
-    page_directory_prune(&move->space->directory, target_of(move, first));
-    page_directory_prune(&move->space->directory, target_of(move, last));
-}
-
-static void unreserve(const struct move *move)
-{
-    uint64_t end = move->range.base + move->range.size_bytes;
-    struct table_walk walk = table_walk(&move->space->directory, move->range.base, end);
-    while (table_walk_next(&walk))
-        prune_target(move, &walk);
+    uint64_t end = base + size_bytes;
+    struct table_walk walk = table_walk(directory, base, end);
+    while (table_walk_next(&walk)) {
+        page_directory_prune_gathered(directory, walk.table_base, gather);
+        walk.upper = NULL; /* its table may be gone */
+    }
+    /* Tables above those that have moved as a whole. */
+    for (uint64_t at = base; at < end; at = (at | (GIB - 1)) + 1)
+        page_directory_prune_gathered(directory, at, gather);
 }
 
 /* Makes the tables that the target will need. */
@@ -64,6 +73,8 @@ static result_t reserve_tables(const struct move *move)
         struct table_place place;
         uint64_t first = walk.table_base + table_walk_first(&walk) * PAGE_SIZE;
         uint64_t last = walk.table_base + (table_walk_last(&walk) - 1) * PAGE_SIZE;
+        if (!table_walk_is_large(&walk) && frame_of(entry_phys(*walk.upper))->live == 0)
+            continue; /* has just been made here, in a gap of the source */
         result_t result =
             moves_whole(move, &walk)
                 ? page_directory_reserve_upper(directory, target_of(move, first), &place.upper)
@@ -71,7 +82,7 @@ static result_t reserve_tables(const struct move *move)
         if (result == OK && !moves_whole(move, &walk))
             result = page_directory_reserve(directory, target_of(move, last), &place);
         if (result != OK) {
-            unreserve(move);
+            prune_range(directory, move->target, move->range.size_bytes, NULL);
             return ENOMEM;
         }
     }
@@ -152,7 +163,7 @@ static void move_entries(const struct move *move, const struct table_walk *walk,
     for (unsigned i = table_walk_first(walk); i < table_walk_last(walk); i++) {
         struct table_place place;
         uint64_t address = walk->table_base + i * PAGE_SIZE;
-        if (!entry_is_present(entries[i]))
+        if (!entry_is_present(entries[i]) || has_arrived(move, address))
             continue;
         result_t result =
             page_directory_reserve(&move->space->directory, target_of(move, address), &place);
@@ -167,6 +178,8 @@ static void move_entries(const struct move *move, const struct table_walk *walk,
 static void move_pieces(const struct move *move, const struct table_walk *walk,
                         struct tlb_gather *gather)
 {
+    if (has_arrived(move, walk->table_base))
+        return;
     for (unsigned i = 0; i < MACHINE_TABLE_ENTRIES; i++) {
         struct table_place place;
         uint64_t target = target_of(move, walk->table_base + i * PAGE_SIZE);
@@ -179,13 +192,20 @@ static void move_pieces(const struct move *move, const struct table_walk *walk,
     tlb_gather_page(gather, walk->table_base);
 }
 
-/* True if every table could be moved as a whole. */
+/* Whatever the range holds, it fills tables. */
+static bool is_of_whole_tables(const struct move *move)
+{
+    return congruent(move) &&
+           ((move->range.base | move->range.size_bytes) & (TABLE_BYTES - 1)) == 0;
+}
+
+/* True if every leaf is still in one table only. */
 static bool move_tables(const struct move *move)
 {
     struct page_directory *directory = &move->space->directory;
     uint64_t end = move->range.base + move->range.size_bytes;
     struct tlb_gather gather;
-    bool whole = true;
+    bool whole = is_of_whole_tables(move);
     tlb_gather_init(&gather);
     struct table_walk walk = table_walk(directory, move->range.base, end);
     while (table_walk_next(&walk)) {
@@ -196,31 +216,36 @@ static bool move_tables(const struct move *move)
             move_pieces(move, &walk, &gather);
         else
             move_entries(move, &walk, &gather);
-        if (!as_whole)
-            prune_target(move, &walk);
         whole = whole && as_whole;
-        page_directory_prune_gathered(directory, walk.table_base, &gather);
-        walk.upper = NULL; /* its table may be gone */
     }
+    /* Only now: what one table has left another may need. */
+    prune_range(directory, move->range.base, move->range.size_bytes, &gather);
+    prune_range(directory, move->target, move->range.size_bytes, &gather);
     tlb_gather_flush(&gather, move->space);
     return whole;
 }
 
-static void move_regions(const struct move *move, bool whole) REQUIRES(move->space->lock)
+static void move_region(const struct move *move, struct region *region, bool whole)
 {
     struct region_tree *tree = &move->space->tree;
+    uint64_t size_bytes = region_size_bytes(region);
+    uint64_t base = target_of(move, region->node.base);
+    region_tree_remove(tree, &region->node);
+    result_t result = region_tree_place_specifically(tree, &region->node, base, size_bytes);
+    ASSERT(result == OK); /* the holder has kept the place free */
+    region_update_phase(region);
+    if (region->object && !whole)
+        region->object->scattered = true;
+}
+
+static void move_regions(const struct move *move, bool whole) REQUIRES(move->space->lock)
+{
     struct region *region = space_first_in(move->space, move->range);
     uint64_t end = move->range.base + move->range.size_bytes;
     while (region) {
         struct region *next = region_next_below(region, end);
-        uint64_t size_bytes = region_size_bytes(region);
-        uint64_t base = target_of(move, region->node.base);
-        region_tree_remove(tree, &region->node);
-        result_t result = region_tree_place_specifically(tree, &region->node, base, size_bytes);
-        ASSERT(result == OK); /* the holder has kept the place free */
-        region_update_phase(region);
-        if (region->object && !whole)
-            region->object->scattered = true;
+        if (!has_arrived(move, region->node.base))
+            move_region(move, region, whole);
         region = next;
     }
 }

@@ -5,18 +5,34 @@
 #include "core/mm/reclaim.h"
 #include "core/mm/space_identity.h"
 
+/* Are these slots of a private object shown by a piece of the mapping that was moved away? */
+static bool shown_by_another(struct object *object, uint64_t first_slot, uint64_t slot_count)
+{
+    for (struct list_node *link = object->regions.next; link != &object->regions;
+         link = link->next) {
+        const struct region *region = region_of_link(link);
+        if (region->first_slot < first_slot + slot_count &&
+            first_slot < region_slot(region, region->node.end))
+            return true;
+    }
+    return false;
+}
+
 /* May the region show `more_bytes` behind its end? Makes its object longer where it is the only one
  * that shows it. */
 static result_t extend_object(struct region *region, uint64_t more_bytes)
 {
     struct object *object = region->object;
     uint64_t end_slot = region_slot(region, region->node.end);
+    uint64_t slot_count = more_bytes >> PAGE_SHIFT;
     if (!object)
         return OK;
     if (object->exclusive)
-        return object->ops->extend(object, end_slot, more_bytes >> PAGE_SHIFT);
+        return shown_by_another(object, end_slot, slot_count)
+                   ? ENOMEM
+                   : object->ops->extend(object, end_slot, slot_count);
     uint64_t object_end = object->phase + object->page_count;
-    bool fits = end_slot + (more_bytes >> PAGE_SHIFT) <= object_end;
+    bool fits = end_slot + slot_count <= object_end;
     return fits || object->ops->overhangs ? OK : ERANGE;
 }
 
