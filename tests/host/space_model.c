@@ -181,8 +181,8 @@ uint64_t model_region_end(const struct model_space *at, uint64_t page)
 static bool fits(const struct model_page *left, const struct model_page *right)
 {
     return left->state != PAGE_FREE && left->state == right->state && left->prot == right->prot &&
-           left->shared == right->shared && left->memory == right->memory &&
-           (!left->memory || left->slot + 1 == right->slot);
+           left->shared == right->shared && left->large == right->large &&
+           left->memory == right->memory && (!left->memory || left->slot + 1 == right->slot);
 }
 
 void model_protect(struct model_space *at, struct pages pages, unsigned prot)
@@ -235,6 +235,8 @@ static void compare_page(struct model_space *at, uint64_t index)
     model_require(region->prot == page->prot && region->shared == page->shared,
                   "%#llx: rights %d, shared %d", (unsigned long long)address, region->prot,
                   region->shared);
+    model_require(region->large == page->large, "%#llx: large pages are wanted, or not",
+                  (unsigned long long)address);
     model_require((region->node.base == address) == page->starts,
                   "%#llx: the region starts at %#llx", (unsigned long long)address,
                   (unsigned long long)region->node.base);
@@ -258,6 +260,12 @@ static void compare_space(struct model_space *at)
     model_require(space_region_count(at->space) == regions, "space %d has %llu regions, not %llu",
                   (int)(at - model.spaces), (unsigned long long)space_region_count(at->space),
                   (unsigned long long)regions);
+}
+
+void model_compare_after_failure(void)
+{
+    if (model.config.page_count <= MODEL_PAGES_SMALL && model.current && model.current->space)
+        compare_space(model.current);
 }
 
 static void require_audit(void)

@@ -12,6 +12,7 @@
 
 #define MODEL_SPACES_MAX 6
 #define MODEL_PAGES_MAX 3072
+#define MODEL_PAGES_SMALL 64 /* soon compared */
 #define MODEL_NAMED_MAX 6
 #define MODEL_WORDS 3
 
@@ -62,6 +63,7 @@ struct model_page {
     uint8_t state;
     uint8_t prot;
     bool shared;
+    bool large;  /* wants 2 MiB pages */
     bool starts; /* a region */
 };
 
@@ -124,6 +126,9 @@ void model_begin(void);
 bool model_ran_out(void);
 /* The operation has ended as it should; true if it has succeeded. */
 bool model_ended(const char *what, result_t result, result_t expected);
+
+/* Nothing may have changed where the last operation was; looks only at small windows. */
+void model_compare_after_failure(void);
 
 struct model_memory *model_memory_create(uint64_t page_count, bool exclusive);
 void model_memory_free_if_gone(struct model_memory *memory);

@@ -26,12 +26,14 @@ bool model_ran_out(void)
 
 bool model_ended(const char *what, result_t result, result_t expected)
 {
-    if (model_ran_out())
+    if (model_ran_out()) {
         model_require(result == ENOMEM || (expected != OK && result == expected),
                       "%s without memory: %s", what, result_name(result));
-    else
+        model_compare_after_failure();
+    } else {
         model_require(result == expected, "%s: %s instead of %s", what, result_name(result),
                       result_name(expected));
+    }
     return result == OK;
 }
 

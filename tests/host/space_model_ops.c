@@ -88,7 +88,11 @@ static uint64_t expect_place(const struct model_space *at, const struct map_args
         if (*result != OK)
             return NO_PLACE;
     }
-    uint64_t first = first_fit(at, count, args->align_bytes);
+    bool wants_aligned =
+        args->large && args->at == MAP_AT_ANY && count >= 512 && args->align_bytes < TABLE_BYTES;
+    uint64_t first = wants_aligned ? first_fit(at, count, TABLE_BYTES) : NO_PLACE;
+    if (first == NO_PLACE)
+        first = first_fit(at, count, args->align_bytes);
     if (first == NO_PLACE)
         *result = ENOMEM;
     return first;
@@ -162,6 +166,7 @@ static void do_map(struct model_space *at)
     draw_place(&args, pages.first);
     args.unbacked = !(one_in(3) && draw_object(&args, &memory)) && one_in(8);
     pages.count = args.size_bytes / PAGE_SIZE;
+    args.large = !args.unbacked && one_in(2);
 
     virt_t base;
     result_t expected = memory ? expect_object(&args, memory) : OK;
@@ -181,7 +186,8 @@ static void do_map(struct model_space *at)
                                     .slot = (uint32_t)(args.offset_bytes / PAGE_SIZE),
                                     .state = args.unbacked ? PAGE_UNBACKED : PAGE_MAPPED,
                                     .prot = (uint8_t)args.prot,
-                                    .shared = args.shared});
+                                    .shared = args.shared,
+                                    .large = args.large});
     bool resident = args.populate && memory && args.prot != PROT_NONE;
     uint64_t found = space_resident_pages_in(at->space, range_of(pages));
     model_require(found == (resident ? pages.count : 0), "%llu pages are resident after map",
@@ -358,6 +364,7 @@ static void do_share(struct model_space *from)
     virt_t base;
     uint64_t place = NO_PLACE;
     result_t expected = expect_share(from, source);
+    args.large = from->pages[source.first].large;
     if (expected == OK)
         place = expect_place(at, &args, &expected);
     model_begin();
