@@ -2,8 +2,8 @@
 #include "core/mm/heap.h"
 
 #include "core/check.h"
-#include "core/machine.h"
 #include "core/log.h"
+#include "core/machine.h"
 #include "core/mm/frames.h"
 #include "core/mm/internal.h"
 #include "core/write_window.h"
