@@ -186,6 +186,20 @@ void display_panic_line(struct text line)
     body_line(display.next_row == BODY_TOP ? INK_BAD : INK_NORMAL, line);
 }
 
+void display_leave(void)
+{
+    log_block_begin();
+    screen_hide();
+    log_block_end();
+}
+
+void display_return(void)
+{
+    log_block_begin();
+    screen_show();
+    log_block_end();
+}
+
 /* --- the run --------------------------------------------------------------------------------------------- */
 
 /* Below one scenario at a time the screen shows its combinations, in the last row. */

@@ -30,6 +30,10 @@ void display_diagnostic(struct text line);
 void display_scenario_end(enum verdict verdict, const char *reason);
 void display_run_end(unsigned status);
 
+/* Somebody else has the screen (what is shown meanwhile is kept, and seen later), or has it no more. */
+void display_leave(void);
+void display_return(void);
+
 /* What is to happen after the run. */
 struct display_ending {
     const char *results; /* where they are, for the summary */

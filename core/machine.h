@@ -40,6 +40,8 @@
  *   bool entry_is_writable(entry_t), entry_is_executable, entry_is_user, entry_is_global,
  *        entry_is_accessed, entry_is_dirty
  *   entry_t entry_with_write(entry_t), entry_without_write(entry_t)
+ *   entry_t entry_suspend(entry_t)   not present for a moment; entry_is_suspended() tells it
+ *   entry_t entry_resume(entry_t, phys_t, uint64_t bits)   present again, at another page
  *   bits, or-ed: ENTRY_WRITE, ENTRY_NO_EXEC, ENTRY_USER, ENTRY_GLOBAL,
  *        ENTRY_UNCACHED, ENTRY_WRITE_COMBINING (write-back without either), ENTRY_TABLE_BITS */
 #include "machine_inline.h"

@@ -412,9 +412,8 @@ void menu_draw(struct menu *menu)
         draw_parameters(menu, row_up(screen, 5));
     draw_message(menu, row_up(screen, 4), row_up(screen, 2));
     draw_state(menu, row_up(screen, 2));
-    screen_print(
-        screen, row_up(screen, 1), 0, STYLE_BAR,
-        " Up/Down move  Space tick  A all  N none  T tag  D details  E edit  ? help  Q quit");
+    screen_print(screen, row_up(screen, 1), 0, STYLE_BAR,
+                 " Up Down  Space tick  A all  N none  T tag  D details  E edit  ? help  Q quit");
     screen_paint(screen, row_up(screen, 1), 0, screen->columns, STYLE_BAR);
     screen_show(screen);
 }

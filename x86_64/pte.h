@@ -142,4 +142,22 @@ static inline entry_t entry_without_write(entry_t entry)
     return entry & ~ENTRY_WRITE;
 }
 
+/* A 4 KiB entry that is not present for a moment, but keeps its rights. */
+static inline entry_t entry_suspend(entry_t entry)
+{
+    return entry & ~ENTRY_PRESENT;
+}
+
+static inline bool entry_is_suspended(entry_t entry)
+{
+    return entry != 0 && !entry_is_present(entry);
+}
+
+/* Present again, at another page with another memory type. */
+static inline entry_t entry_resume(entry_t entry, phys_t page, uint64_t cache_bits)
+{
+    entry &= ~(ENTRY_ADDRESS_MASK | ENTRY_UNCACHED);
+    return entry | page.value | cache_bits | ENTRY_PRESENT;
+}
+
 #endif

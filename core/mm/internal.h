@@ -28,8 +28,11 @@ struct mm {
     uint32_t root_slot_count;
     void *harness;
     uint64_t harness_bytes;
+    phys_t screen; /* the machine's framebuffer, in pages; 0 pages: it has none */
+    uint64_t screen_pages;
     phys_t physical_window; /* RAM that `object physical at=auto` and `identity` may show */
 
+    struct object *framebuffer;    /* the one there is, or NULL */
     struct random random;          /* seeds of spaces */
     struct frame_reserve squeezed; /* frames that `squeeze` keeps from scenarios */
     unsigned

@@ -113,6 +113,8 @@ static result_t map_framebuffer(void)
     uint64_t end = page_ceil(framebuffer->start + framebuffer->size_bytes);
     if (framebuffer->is_mapped == 0)
         return OK;
+    mm.screen = phys(start);
+    mm.screen_pages = (end - start) >> PAGE_SHIFT;
     return page_directory_map_kernel(
         &mm.kernel_directory, BOOT_DIRECT_MAP_BASE + start, phys(start), end - start,
         ENTRY_WRITE | ENTRY_NO_EXEC | ENTRY_GLOBAL | bits, largest_level());

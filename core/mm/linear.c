@@ -12,7 +12,6 @@ result_t linear_create(const struct object_ops *ops, phys_t first, uint64_t page
         return ENOMEM;
     object_init(&linear->object, ops, page_count, 0);
     linear->first = first;
-    linear->cache_bits = 0;
     *out = linear;
     return OK;
 }
@@ -29,17 +28,13 @@ static phys_t frame_at(const struct linear *linear, uint64_t slot)
     return phys(linear->first.value + (slot << PAGE_SHIFT));
 }
 
-struct fault_result linear_fault(struct object *object, struct region *region, uint64_t address,
-                                 unsigned access)
+struct fault_result linear_show(struct region *region, uint64_t address, phys_t page,
+                                uint64_t cache_bits)
 {
-    (void)access;
-    struct linear *linear = linear_of(object);
     struct table_place place;
     struct fault_result result = {FAULT_NOMEM, COUNTER_FAULT_TOTAL};
-    lock_acquire(&object->lock);
     if (page_directory_reserve(&region->space->directory, address, &place) == OK) {
-        phys_t page = frame_at(linear, region_slot(region, address));
-        entry_t entry = entry_page(page, region->entry_bits | linear->cache_bits, 1);
+        entry_t entry = entry_page(page, region->entry_bits | cache_bits, 1);
         entry_t before = *place.entry;
         if (!entry_is_writable(*place.upper))
             page_directory_settle(&place);
@@ -52,6 +47,17 @@ struct fault_result linear_fault(struct object *object, struct region *region, u
                 result.event = COUNTER_FAULT_SPURIOUS;
         }
     }
+    return result;
+}
+
+struct fault_result linear_fault(struct object *object, struct region *region, uint64_t address,
+                                 unsigned access)
+{
+    (void)access;
+    phys_t page = frame_at(linear_of(object), region_slot(region, address));
+    lock_acquire(&object->lock);
+    struct fault_result result =
+        linear_show(region, address, page, region_cache_bits(region, CACHE_WRITE_BACK));
     lock_release(&object->lock);
     return result;
 }

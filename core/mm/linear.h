@@ -10,8 +10,7 @@
 
 struct linear {
     struct object object;
-    phys_t first;        /* frame of slot 0 */
-    uint64_t cache_bits; /* ENTRY_UNCACHED, ENTRY_WRITE_COMBINING, or 0 */
+    phys_t first; /* frame of slot 0 */
 };
 
 static inline struct linear *linear_of(struct object *object)
@@ -22,6 +21,10 @@ static inline struct linear *linear_of(struct object *object)
 /* References 1. ENOMEM. */
 result_t linear_create(const struct object_ops *ops, phys_t first, uint64_t page_count,
                        struct linear **linear);
+
+/* Maps one page of a region for a fault, with these bits of the memory type. ENOMEM as an outcome. */
+struct fault_result linear_show(struct region *region, uint64_t address, phys_t page,
+                                uint64_t cache_bits) REQUIRES(region->object->lock);
 
 /* The operations; see struct object_ops. */
 void linear_set_phase(struct object *object, uint16_t phase);

@@ -34,6 +34,8 @@ struct object_ops {
     const char *name;
     /* Rights that the memory gives at most (enum prot). */
     unsigned rights;
+    /* May its regions choose how the CPU caches it? */
+    bool any_cache;
     /* The first mapping is at this phase. */
     void (*set_phase)(struct object *object, uint16_t phase);
     /* Makes the access possible; the region has the right. Takes the object's lock. */

@@ -74,6 +74,7 @@ static inline void region_carve(struct region_tree *tree, struct region *region,
     tail->shared = region->shared;
     tail->stack = region->stack;
     tail->large = region->large;
+    tail->cache = region->cache;
     region_tree_carve(tree, &region->node, &tail->node, from, to);
     if (!region->object)
         return;

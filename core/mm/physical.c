@@ -52,6 +52,7 @@ static void physical_audit(struct object *object, struct audit *audit)
 static const struct object_ops physical_ops = {
     .name = "physical",
     .rights = PROT_READ | PROT_WRITE,
+    .any_cache = true,
     .set_phase = linear_set_phase,
     .fault = linear_fault,
     .fork = linear_fork,
@@ -66,6 +67,7 @@ static const struct object_ops physical_ops = {
 static const struct object_ops page_zero_ops = {
     .name = "physical",
     .rights = PROT_READ,
+    .any_cache = true,
     .set_phase = linear_set_phase,
     .fault = linear_fault,
     .fork = linear_fork,

@@ -19,6 +19,7 @@ static bool fit(const struct region *region, const struct region *next)
     return next->node.base == region->node.end && next->prot == region->prot &&
            next->object == region->object && next->shared == region->shared &&
            next->stack == region->stack && next->large == region->large &&
+           next->cache == region->cache &&
            (!region->object || region_slot(region, region->node.end) == next->first_slot);
 }
 

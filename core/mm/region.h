@@ -16,6 +16,9 @@ struct space;
 /* Rights; or-ed. */
 enum prot { PROT_NONE = 0, PROT_READ = 1, PROT_WRITE = 2, PROT_EXEC = 4 };
 
+/* How the CPU caches what a region shows. */
+enum cache { CACHE_DEFAULT, CACHE_WRITE_BACK, CACHE_WRITE_COMBINING, CACHE_UNCACHED };
+
 /* The tree guards node, prot, object and first_slot: the space's lock to write, the lock or the fault
  * path to read. */
 struct region {
@@ -31,6 +34,7 @@ struct region {
     bool shared;         /* fork shares the object */
     bool stack;          /* a user program's stack pointer may be here */
     bool large;          /* 2 MiB pages are wanted; only then may the page tables have them */
+    uint8_t cache;       /* enum cache; immutable */
     uint8_t usable;      /* the rights that faults may use: none without an object or when going */
     bool going;          /* being removed: a fault on it is segv */
     bool in_phase;       /* slot and address are equal modulo 512: a leaf and a table coincide */
@@ -67,6 +71,7 @@ static inline struct region *region_create_bare(struct space *space)
     region->shared = false;
     region->stack = false;
     region->large = false;
+    region->cache = CACHE_DEFAULT;
     region->usable = PROT_NONE;
     region->going = false;
     region->in_phase = false;
@@ -79,6 +84,13 @@ static inline struct region *region_create(struct space *space, unsigned prot)
     if (region)
         region_set_prot(region, prot);
     return region;
+}
+
+/* The page-table bits of the region's memory type; `usual` is what CACHE_DEFAULT means. */
+static inline uint64_t region_cache_bits(const struct region *region, enum cache usual)
+{
+    static const uint64_t bits[] = {0, 0, ENTRY_WRITE_COMBINING, ENTRY_UNCACHED};
+    return bits[region->cache == CACHE_DEFAULT ? usual : (enum cache)region->cache];
 }
 
 /* Of a region that is in no tree and of which nothing is mapped: gives its reference back. */

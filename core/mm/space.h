@@ -52,6 +52,7 @@ struct map_args {
     bool shared;           /* fork shares the object instead of copying it */
     bool stack;            /* a user program's stack pointer may be here */
     bool large;            /* 2 MiB pages where alignment and free memory allow */
+    enum cache cache;      /* other than the default: where the memory type allows it */
     bool unbacked;         /* no object: the range is only reserved */
     bool commit;           /* promise every page now: a later fault cannot fail for want of one */
     bool populate; /* map every page now, as writes would (reads, where the rights say so) */
@@ -68,7 +69,7 @@ void space_set_aslr(struct space *space, bool on);
 void space_destroy(struct space *space);
 
 /* Maps an object, fresh anonymous memory, or reserves a range. ERANGE: beyond the object's end; EACCES:
- * rights that the object does not give; EEXIST: taken (IF_TAKEN_REFUSE), or mapped one to one;
+ * rights that the object does not give; ENOTSUP: a memory type that it does not; EEXIST: taken (IF_TAKEN_REFUSE), or mapped one to one;
  * ENOMEM: no hole, commitment, frame or kernel object; what populate has made by then in an object that
  * others know stays there. O(log regions), plus what populate costs. */
 result_t space_map(struct space *space, const struct map_args *args, virt_t *base);

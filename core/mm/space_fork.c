@@ -34,6 +34,7 @@ static result_t fork_region(struct region *region, struct space *child, struct t
     twin->shared = region->shared;
     twin->stack = region->stack;
     twin->large = region->large;
+    twin->cache = region->cache;
     if (region->object && fork_object(region, gather, &copy) != OK) {
         region_destroy(twin);
         return ENOMEM;

@@ -48,6 +48,9 @@ __attribute__((always_inline)) static inline result_t validate_map(const struct 
         if ((args->prot & ~object->ops->rights) != 0 && !gets_copy(args))
             return EACCES;
     }
+    bool any_cache = object && object->ops->any_cache;
+    if (args->cache != CACHE_DEFAULT && args->cache != CACHE_WRITE_BACK && !any_cache)
+        return ENOTSUP;
     return validate_place(space, args);
 }
 
@@ -85,6 +88,7 @@ make_region(struct space *space, const struct map_args *args, struct object **ob
     region->shared = args->shared;
     region->stack = args->stack;
     region->large = args->large && !gets_copy(args); /* a file has small pages */
+    region->cache = (uint8_t)args->cache;
     if (args->unbacked || (*object = get_object(args)) != NULL)
         return region;
     region_destroy(region);

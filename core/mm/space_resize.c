@@ -104,6 +104,7 @@ static result_t share_locked(struct space *space, struct map_args *args, struct 
     args->object = object;
     args->prot = source->prot;
     args->large = source->large;
+    args->cache = (enum cache)source->cache;
     args->shared = true;
     object->exclusive = false;
     source->shared = true;

@@ -341,9 +341,11 @@ static void check_object(struct checker *checker, const struct command *command)
         [OBJECT_CONTIGUOUS] = "align below",
         [OBJECT_PHYSICAL] = "at",
         [OBJECT_FILE] = "backing offset",
+        [OBJECT_FRAMEBUFFER] = "",
     };
     const struct argument *kind = command_argument(command, ARGUMENT_WHAT);
-    need_option(checker, command, ARGUMENT_SIZE, "size");
+    if (kind->slot != OBJECT_FRAMEBUFFER) /* the screen has a size */
+        need_option(checker, command, ARGUMENT_SIZE, "size");
     if (kind->slot == OBJECT_PHYSICAL)
         need_option(checker, command, ARGUMENT_AT, "at");
     for (size_t i = 0; i < command->spec->argument_count; i++) {

@@ -13,7 +13,7 @@ static const struct argument_spec space_arguments[] = {
 };
 static const struct argument_spec object_arguments[] = {
     {"OBJECT", ARGUMENT_NAME, TYPE_OBJECT_NEW, NEED, NO_WORDS, NULL},
-    {"KIND", ARGUMENT_WHAT, TYPE_WORD, NEED, OBJECT_KINDS, "framebuffer", NULL},
+    {"KIND", ARGUMENT_WHAT, TYPE_WORD, NEED, OBJECT_KINDS, NULL, NULL},
     {"size", ARGUMENT_SIZE, TYPE_NUMBER, 0, NO_WORDS, NULL},
     {"commit", ARGUMENT_COMMIT, TYPE_CHOICE, 0, "off on", NULL, "on"},
     {"purgeable", ARGUMENT_PURGEABLE, TYPE_CHOICE, 0, "off on", NULL, "off"},
@@ -37,7 +37,7 @@ static const struct argument_spec map_arguments[] = {
     {"populate", ARGUMENT_POPULATE, TYPE_CHOICE, 0, "off on", NULL, "off"},
     {"page", ARGUMENT_PAGE, TYPE_NUMBER, 0, NO_WORDS, "4K"},
     {"stack", ARGUMENT_STACK, TYPE_CHOICE, 0, "off on", NULL, "off"},
-    {"cache", ARGUMENT_CACHE, TYPE_CHOICE, 0, "wb wc uc", "wc uc", "wb"},
+    {"cache", ARGUMENT_CACHE, TYPE_CHOICE, 0, "wb wc uc", NULL, "wb; wc of a framebuffer"},
 };
 static const struct argument_spec share_arguments[] = {
     {"SPACE.REGION", ARGUMENT_NAME, TYPE_REGION_NEW, NEED, NO_WORDS, NULL},
@@ -86,6 +86,10 @@ static const struct argument_spec protect_arguments[] = {
 static const struct argument_spec fork_arguments[] = {
     {"SPACE", ARGUMENT_THING, TYPE_SPACE, NEED, NO_WORDS, NULL},
     {"CHILD", ARGUMENT_NAME, TYPE_SPACE_NEW, NEED, NO_WORDS, NULL},
+};
+static const struct argument_spec switch_arguments[] = {
+    {"OBJECT", ARGUMENT_THING, TYPE_OBJECT, NEED, NO_WORDS, NULL},
+    {"FACE", ARGUMENT_WHAT, TYPE_CHOICE, NEED, "graphics text", NULL, NULL},
 };
 static const struct argument_spec drop_arguments[] = {
     {"THING", ARGUMENT_THING, TYPE_THING, NEED, NO_WORDS, NULL},
@@ -221,12 +225,13 @@ const struct command_spec command_table[] = {
      ARGUMENTS(space_arguments)},
     {"object", COMMAND_OBJECT, 0,
      "object O anon size=N ?commit=on|off? ?purgeable=off|on? | contiguous size=N ?align=4K? ?below=N? | "
-     "physical at=ADDRESS|auto size=N | file size=N ?backing=ram|disk? ?offset=0?",
+     "physical at=ADDRESS|auto size=N | file size=N ?backing=ram|disk? ?offset=0? | "
+     "framebuffer ?size=N?",
      "makes memory that regions can show", ARGUMENTS(object_arguments)},
     {"map", COMMAND_MAP, 0,
      "map S.R ?size=N? ?object=O|none? ?offset=0? ?prot=rw? ?share=private|shared? "
      "?at=any|random|ADDRESS? ?if-taken=refuse|replace|elsewhere? ?align=4K? ?commit=on|off? "
-     "?populate=off|on? ?page=4K|2M? ?stack=off|on? ?cache=wb?",
+     "?populate=off|on? ?page=4K|2M? ?stack=off|on? ?cache=wb|wc|uc?",
      "maps an object or fresh anonymous memory, or reserves a range (object=none)",
      ARGUMENTS(map_arguments)},
     {"share", COMMAND_SHARE, 0, "share S2.R2 from=S1.R1",
@@ -251,6 +256,9 @@ const struct command_spec command_table[] = {
      ARGUMENTS(fork_arguments)},
     {"exec", COMMAND_EXEC, 0, "exec S text=N data=N stack=N",
      "replaces what S maps by S.text, S.data and S.stack", ARGUMENTS(exec_arguments)},
+    {"switch", COMMAND_SWITCH, 0, "switch O text|graphics",
+     "gives the screen to the console, or back to the owners of a framebuffer",
+     ARGUMENTS(switch_arguments)},
     {"drop", COMMAND_DROP, 0, "drop S|O|S.R", "destroys a space or an object, or unmaps a region",
      ARGUMENTS(drop_arguments)},
     {"touch", COMMAND_TOUCH, 0,
@@ -305,7 +313,6 @@ const struct command_spec command_table[] = {
      "the block must be stopped by this error", ARGUMENTS(expect_error_arguments)},
     {"try", COMMAND_TRY, BLOCK, "try V {...}",
      "V becomes 0, or the number of what stopped the block", ARGUMENTS(try_arguments)},
-    NOT_YET("switch"),
     NOT_YET("soak"),
     NOT_YET("parallel"),
     NOT_YET("barrier"),

@@ -24,6 +24,7 @@ enum command_id {
     COMMAND_SYNC,
     COMMAND_FORK,
     COMMAND_EXEC,
+    COMMAND_SWITCH,
     COMMAND_DROP,
     COMMAND_TOUCH,
     COMMAND_FILL,
@@ -80,7 +81,13 @@ struct command_spec {
 
 /* Kinds of objects, in the order of enum object_kind. */
 #define OBJECT_KINDS "anon contiguous physical file framebuffer"
-enum object_kind { OBJECT_ANON, OBJECT_CONTIGUOUS, OBJECT_PHYSICAL, OBJECT_FILE };
+enum object_kind {
+    OBJECT_ANON,
+    OBJECT_CONTIGUOUS,
+    OBJECT_PHYSICAL,
+    OBJECT_FILE,
+    OBJECT_FRAMEBUFFER,
+};
 
 extern const struct command_spec command_table[];
 extern const size_t command_table_count;

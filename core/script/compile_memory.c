@@ -134,6 +134,15 @@ static void compile_share(struct compiler *compiler, const struct command *comma
     op->from = run_cell(compiler->run, from->thing, from->region);
 }
 
+static void compile_switch(struct compiler *compiler, const struct command *command)
+{
+    static const enum argument_id ids[SWITCH_OPERANDS] = {[SWITCH_FACE] = ARGUMENT_WHAT};
+    struct op *op = compile_emit(compiler, run_switch, command);
+    const struct argument *object = command_argument(command, ARGUMENT_THING);
+    op->object = &compiler->run->things[object->thing];
+    op->operands = compile_operands(compiler, command, ids, SWITCH_OPERANDS);
+}
+
 static void compile_identity(struct compiler *compiler, const struct command *command)
 {
     static const enum argument_id ids[IDENTITY_OPERANDS] = {
@@ -230,6 +239,6 @@ const struct compile_row compile_memory_rows[] = {
     {COMMAND_EXEC, true, compile_exec},       {COMMAND_DROP, true, compile_drop},
     {COMMAND_TOUCH, true, compile_touch},     {COMMAND_FILL, true, compile_fill},
     {COMMAND_VERIFY, true, compile_fill},     {COMMAND_IDENTITY, true, compile_identity},
-    {COMMAND_SYNC, true, compile_sync},
+    {COMMAND_SYNC, true, compile_sync},       {COMMAND_SWITCH, true, compile_switch},
 };
 const size_t compile_memory_row_count = ARRAY_COUNT(compile_memory_rows);

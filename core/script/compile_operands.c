@@ -74,6 +74,8 @@ static bool is_constant(const struct variable *variable)
     case VARIABLE_THING_REGIONS:
     case VARIABLE_THING_RESIDENT:
     case VARIABLE_OBJECT_PHYS:
+    case VARIABLE_OBJECT_DEVICE_CRC:
+    case VARIABLE_OBJECT_MEMORY_CRC:
     case VARIABLE_SPACE_TABLES:
     case VARIABLE_SPACE_LOW:
     case VARIABLE_SPACE_HIGH:

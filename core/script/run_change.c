@@ -1,4 +1,5 @@
 /* Operations that change what is mapped: resize, move, advise, sync, share, identity, exec. */
+#include "core/mm/framebuffer.h"
 #include "core/mm/space_identity.h"
 #include "core/script/run_ops.h"
 
@@ -109,6 +110,23 @@ const struct op *run_share(struct run *run, const struct op *op)
     run_bind_region(run, op,
                     (struct range){.base = base.value, .size_bytes = from->range.size_bytes});
     return op + 1;
+}
+
+/* --- switch ------------------------------------------------------------------------------------------------------ */
+
+const struct op *run_switch(struct run *run, const struct op *op)
+{
+    static const enum framebuffer_face faces[] = {FACE_DEVICE, FACE_MEMORY};
+    unsigned face;
+    if (op->object->object == NULL)
+        return run_error_detail(run, op, ENOENT, RUN_NO_OBJECT);
+    if (!run_choice(run, &op->operands[SWITCH_FACE], &face))
+        return run_stop(run, op);
+    struct framebuffer *framebuffer = framebuffer_of(op->object->object);
+    if (framebuffer == NULL)
+        return run_error_detail(run, op, ENOTSUP, "only a framebuffer has two faces");
+    result_t result = framebuffer_switch(framebuffer, faces[face]);
+    return result == OK ? op + 1 : run_error(run, op, result);
 }
 
 /* --- identity ---------------------------------------------------------------------------------------------------- */

@@ -2,6 +2,7 @@
 #include "core/mm/anonymous.h"
 #include "core/mm/contiguous.h"
 #include "core/mm/file.h"
+#include "core/mm/framebuffer.h"
 #include "core/mm/object.h"
 #include "core/mm/physical.h"
 #include "core/script/run_ops.h"
@@ -68,13 +69,14 @@ static bool evaluate_physical_at(struct run *run, const struct operand *operand,
 static bool evaluate_object(struct run *run, const struct op *op, struct object_args *args)
 {
     const struct operand *operands = op->operands;
-    int64_t size;
+    *args = (struct object_args){.kind = (enum object_kind)op->slot, .at = PHYS_NONE};
+    int64_t size =
+        args->kind == OBJECT_FRAMEBUFFER ? (int64_t)(framebuffer_page_count() << PAGE_SHIFT) : 0;
     int64_t align = (int64_t)PAGE_SIZE;
     int64_t below = 0;
     int64_t offset = 0;
     bool commit;
-    *args = (struct object_args){.kind = (enum object_kind)op->slot, .at = PHYS_NONE};
-    if (!run_number(run, &operands[OBJECT_SIZE], &size) ||
+    if ((operands[OBJECT_SIZE].given && !run_number(run, &operands[OBJECT_SIZE], &size)) ||
         !evaluate_switch(run, &operands[OBJECT_COMMIT], true, &commit) ||
         !evaluate_switch(run, &operands[OBJECT_BACKING], false, &args->on_disk) ||
         (operands[OBJECT_OFFSET].given && !run_number(run, &operands[OBJECT_OFFSET], &offset)) ||
@@ -124,6 +126,8 @@ static result_t create_object(const struct object_args *args, struct thing_slot 
         slot->object_phys = args->at;
     } else if (args->kind == OBJECT_FILE) {
         result = create_file(args, &slot->object);
+    } else if (args->kind == OBJECT_FRAMEBUFFER) {
+        result = framebuffer_create(page_count, &slot->object);
     }
     if (result != OK)
         slot->object = NULL;
@@ -186,7 +190,7 @@ bool run_map_evaluate(struct run *run, const struct op *op)
     int64_t offset = 0;
     int64_t align = (int64_t)PAGE_SIZE;
     unsigned if_taken = IF_TAKEN_REFUSE;
-    unsigned cache;
+    unsigned cache = 0;
     args->prot = PROT_READ | PROT_WRITE;
     if ((operands[MAP_SIZE].given && !run_size(run, &operands[MAP_SIZE], &args->size_bytes)) ||
         (operands[MAP_OFFSET].given && !run_number(run, &operands[MAP_OFFSET], &offset)) ||
@@ -204,6 +208,7 @@ bool run_map_evaluate(struct run *run, const struct op *op)
     args->offset_bytes = (uint64_t)offset;
     args->align_bytes = (uint64_t)align;
     args->if_taken = (enum if_taken)if_taken;
+    args->cache = operands[MAP_CACHE].given ? CACHE_WRITE_BACK + (enum cache)cache : CACHE_DEFAULT;
     return true;
 }
 

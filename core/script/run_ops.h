@@ -116,6 +116,9 @@ enum advise_operand { ADVISE_WHAT = RANGE_OPERANDS, ADVISE_OPERANDS };
 const struct op *run_advise(struct run *run, const struct op *op);
 bool run_advise_prepare(struct run *run, const struct op *op);
 const struct op *run_share(struct run *run, const struct op *op);
+
+enum switch_operand { SWITCH_FACE, SWITCH_OPERANDS };
+const struct op *run_switch(struct run *run, const struct op *op);
 enum identity_operand { IDENTITY_AT, IDENTITY_SIZE, IDENTITY_OPERANDS };
 const struct op *run_identity(struct run *run, const struct op *op);
 enum exec_operand { EXEC_TEXT, EXEC_DATA, EXEC_STACK, EXEC_OPERANDS };

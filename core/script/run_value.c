@@ -1,4 +1,5 @@
 /* Values at run time: variables, expressions, operands. */
+#include "core/mm/framebuffer.h"
 #include "core/mm/mm.h"
 #include "core/mm/object.h"
 #include "core/script/expression.h"
@@ -40,6 +41,17 @@ static bool read_space(struct run *run, const struct variable *variable, int64_t
     return true;
 }
 
+static bool read_crc(struct run *run, struct object *object, const struct variable *variable,
+                     int64_t *number)
+{
+    struct framebuffer *framebuffer = framebuffer_of(object);
+    if (framebuffer == NULL)
+        return stop_with(run, ENOTSUP, NULL, "only a framebuffer has two faces");
+    *number = variable->kind == VARIABLE_OBJECT_DEVICE_CRC ? framebuffer_device_crc(framebuffer)
+                                                           : framebuffer_memory_crc(framebuffer);
+    return true;
+}
+
 static bool read_object(struct run *run, const struct variable *variable, int64_t *number)
 {
     const struct thing_slot *slot = &run->things[variable->slot];
@@ -49,6 +61,9 @@ static bool read_object(struct run *run, const struct variable *variable, int64_
         *number = (int64_t)object_region_count(slot->object);
     else if (variable->kind == VARIABLE_THING_RESIDENT)
         *number = (int64_t)slot->object->ops->resident(slot->object);
+    else if (variable->kind == VARIABLE_OBJECT_DEVICE_CRC ||
+             variable->kind == VARIABLE_OBJECT_MEMORY_CRC)
+        return read_crc(run, slot->object, variable, number);
     else if (slot->object_phys.value == PHYS_NONE.value)
         return stop_with(run, ENOTSUP, NULL, "only frames in a row have one address");
     else
@@ -135,6 +150,8 @@ bool run_read_variable(struct run *run, const struct variable *variable, struct 
     case VARIABLE_THING_RESIDENT:
         return read_thing(run, variable, &value->number);
     case VARIABLE_OBJECT_PHYS:
+    case VARIABLE_OBJECT_DEVICE_CRC:
+    case VARIABLE_OBJECT_MEMORY_CRC:
         return read_object(run, variable, &value->number);
     case VARIABLE_SPACE_TABLES:
     case VARIABLE_SPACE_LOW:

@@ -28,6 +28,8 @@ enum variable_kind {
     VARIABLE_THING_REGIONS, /* slot: space or object */
     VARIABLE_THING_RESIDENT,
     VARIABLE_OBJECT_PHYS, /* slot: object */
+    VARIABLE_OBJECT_DEVICE_CRC,
+    VARIABLE_OBJECT_MEMORY_CRC,
     VARIABLE_SPACE_TABLES, /* slot: space */
     VARIABLE_SPACE_LOW,
     VARIABLE_SPACE_HIGH,

@@ -26,6 +26,8 @@ static const struct named_variable of_object[] = {
     {"regions", VARIABLE_THING_REGIONS},
     {"resident", VARIABLE_THING_RESIDENT},
     {"phys", VARIABLE_OBJECT_PHYS},
+    {"device_crc", VARIABLE_OBJECT_DEVICE_CRC},
+    {"memory_crc", VARIABLE_OBJECT_MEMORY_CRC},
 };
 
 static const struct named_variable of_region[] = {

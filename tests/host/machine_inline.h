@@ -63,9 +63,14 @@ static inline void machine_page_clear(void *page)
     memset(page, 0, PAGE_SIZE);
 }
 
+/* For tests: what another CPU does at the worst moment. */
+extern void (*sim_after_page_copy)(const void *from);
+
 static inline void machine_page_copy(void *to, const void *from)
 {
     memcpy(to, from, PAGE_SIZE);
+    if (sim_after_page_copy != NULL)
+        sim_after_page_copy(from);
 }
 
 static inline void machine_flush_page(virt_t address)

@@ -55,6 +55,7 @@ static struct {
 
 enum fault_outcome (*machine_fault_handler)(uint64_t address, unsigned access);
 unsigned machine_levels = 4;
+void (*sim_after_page_copy)(const void *from);
 _Thread_local struct cpu *sim_cpu = &cpus[0];
 _Thread_local bool sim_interrupts;
 static _Thread_local bool may_go_on; /* this thread has stopped the others */

@@ -59,7 +59,7 @@ static void test_words(void **state)
                   "foreach p {none rw rx} { protect a.x prot=$p }\ntouch a.x read\n");
     assert_fails("set o sideways\nspace a\nmap a.x size=4K\ntouch a.x read order=$o",
                  "error EINVAL");
-    assert_fails("set o wc\nspace a\nmap a.x size=4K cache=$o", "error ENOTSUP: not yet");
+    assert_fails("set o wc\nspace a\nmap a.x size=4K cache=$o", "error ENOTSUP");
 }
 
 /* --- variables ---------------------------------------------------------------------------------------------- */
