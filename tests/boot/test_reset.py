@@ -3,66 +3,14 @@ leaves alone; and what the next start makes of a run that ended badly."""
 
 import filecmp
 import subprocess
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import machine
 import pytest
-from pagelab_host.qmp import Qmp
+from computer import Computer
 
-MENU_SECONDS = 60
 RESET_SECONDS = 90
-OVMF = "/usr/share/ovmf/OVMF.fd"
-PARTITION = "@@1M"
-
-
-class Computer:
-    """A machine that starts PageLab from its own stick, and starts again after a reset."""
-
-    def __init__(self, directory: Path) -> None:
-        self.stick = directory / "stick.img"
-        self.serial = directory / "serial.log"
-        self._socket = directory / "qmp"
-
-    def write_stick(self, config: str, **files: bytes) -> None:
-        content = {"EFI/BOOT/BOOTX64.EFI": machine.LOADER, "pagelab/pagelab.cfg": config.encode()}
-        machine.make_image(self.stick, content | {f"pagelab/results/{name}": data
-                                                  for name, data in files.items()})
-
-    @contextmanager
-    def on(self, *arguments: str) -> Iterator[Qmp]:
-        words = ["qemu-system-x86_64", "-nodefaults", "-no-user-config", "-machine", "q35", "-accel",
-                 "tcg", "-cpu", "max", "-m", "512M", "-smp", "2", "-vga", "std", "-display", "none",
-                 "-bios", OVMF, "-serial", f"file:{self.serial}",
-                 "-qmp", f"unix:{self._socket},server=on,wait=off", *machine.drive(self.stick)]
-        process = subprocess.Popen([*words, *arguments], stdin=subprocess.DEVNULL)
-        try:
-            while not self._socket.exists():
-                time.sleep(0.1)
-            with Qmp(self._socket) as qmp:
-                yield qmp
-        finally:
-            process.terminate()
-            process.wait()
-            self._socket.unlink(missing_ok=True)
-
-    def wait_for_text(self, *words: str) -> str:
-        """Until the firmware's console, on the serial port, has shown all of it."""
-        end = time.monotonic() + MENU_SECONDS
-        while True:
-            said = self.serial.read_bytes().decode(errors="replace") if self.serial.exists() else ""
-            if all(word in said for word in words):
-                return said
-            assert time.monotonic() < end, said[-3000:]
-            time.sleep(0.5)
-
-    def fetch(self, name: str, to: Path) -> bool:
-        done = subprocess.run(["mcopy", "-n", "-i", f"{self.stick}{PARTITION}",
-                               f"::/pagelab/results/{name}", str(to)], capture_output=True,
-                              check=False, env={"MTOOLS_SKIP_CHECK": "1", "PATH": "/usr/bin:/bin"})
-        return done.returncode == 0
 
 
 @pytest.fixture
@@ -119,7 +67,7 @@ def test_after_a_panic_the_menu_waits(computer: Computer, tmp_path: Path) -> Non
 
 def test_memory_that_was_lost_is_told(computer: Computer, tmp_path: Path) -> None:
     """The machine was off in between."""
-    computer.write_stick("run=null on-exit=reboot", **{"RUN.pending": b"a run was started\n"})
+    computer.write_stick("run=null on-exit=reboot", {"results/RUN.pending": b"a run was started\n"})
     with computer.on():
         said = computer.wait_for_text("memory did not survive the reset", "Enter runs 1 scenario")
     assert "Runs what is ticked in" not in said

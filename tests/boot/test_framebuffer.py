@@ -1,0 +1,83 @@
+"""The screen changes hands: who owns it is all that is on it."""
+
+import struct
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+
+import machine
+import pytest
+from computer import Computer
+
+SCREENS = {"std": ("-vga", "std"), "virtio": ("-vga", "virtio"),
+           "ramfb": ("-vga", "none", "-device", "ramfb")}
+FIRST, SECOND = (255, 0, 255), (0, 255, 0)  # what tests/boot/scenarios/screen-owner.scn paints
+
+
+def colours(path: Path) -> dict[tuple[int, int, int], int]:
+    """How many pixels of a PNG have each colour: 8 bits a channel, not interlaced."""
+    data, at, packed = path.read_bytes(), 8, b""
+    while at < len(data):
+        length, kind = struct.unpack_from(">I4s", data, at)
+        if kind == b"IHDR":
+            width, height, depth, style = struct.unpack_from(">IIBB", data, at + 8)
+        elif kind == b"IDAT":
+            packed += data[at + 8 : at + 8 + length]
+        at += length + 12
+    assert depth == 8 and style == 2
+    raw, stride = zlib.decompress(packed), width * 3
+    before, counts = bytes(stride), {}
+    for y in range(height):
+        start = y * (stride + 1)
+        line = unfiltered(raw[start], bytearray(raw[start + 1 : start + 1 + stride]), before)
+        for x in range(0, stride, 3):
+            pixel = (line[x], line[x + 1], line[x + 2])
+            counts[pixel] = counts.get(pixel, 0) + 1
+        before = line
+    return counts
+
+
+def unfiltered(kind: int, line: bytearray, before: bytes) -> bytes:
+    """One row as it was before its filter (PNG specification, 9.2)."""
+    for i in range(len(line) if kind else 0):
+        left, up = line[i - 3] if i >= 3 else 0, before[i]
+        corner = before[i - 3] if i >= 3 else 0
+        if kind == 4:
+            guess = left + up - corner
+            near = min((abs(guess - left), 0, left), (abs(guess - up), 1, up),
+                       (abs(guess - corner), 2, corner))
+            line[i] = (line[i] + near[2]) & 0xFF
+        else:
+            line[i] = (line[i] + (left, up, (left + up) // 2)[kind - 1]) & 0xFF
+    return bytes(line)
+
+
+@pytest.mark.parametrize("screen", SCREENS)
+def test_only_the_owner_is_seen(tmp_path: Path, screen: str) -> None:
+    computer = Computer(tmp_path, SCREENS[screen])
+    computer.write_stick("run=screen-owner on-exit=halt timeout=1",
+                         {"scenarios/screen-owner.scn": machine.SCENARIOS / "screen-owner.scn"})
+    seen = []
+    with computer.on() as qmp:
+        for step in ("now: graphics", "now: text", "now: graphics again"):
+            computer.wait_for_text(step + "\r\n")
+            qmp.do("stop")
+            qmp.screenshot(tmp_path / "screen.png")
+            seen.append(colours(tmp_path / "screen.png"))
+            qmp.do("cont")
+        computer.wait_for_text("@pagelab done passed=1 failed=0 skipped=0 status=0")
+    graphics, text, again = seen
+    assert set(graphics) == {FIRST}
+    assert FIRST not in text and SECOND not in text and len(text) > 3
+    assert set(again) == {SECOND}
+
+
+@pytest.mark.parametrize("screen", [*SCREENS, "none"])
+def test_on_every_screen(boot: Callable[..., machine.Booted], screen: str) -> None:
+    """Without a screen it is the stand-in."""
+    extra = SCREENS.get(screen, ("-vga", "none"))
+    run = boot("run=framebuffer-switch", "check=deep", "--cpus", "2", "--", *extra)
+    assert run.status == 0, run
+    assert run.stream().counts == (1, 0, 0)
+    assert (run.meta["framebuffer"] == "none") == (screen == "none")
+    assert run.median("switch.to_text", mappings=16) > 0
