@@ -76,8 +76,9 @@ def test_only_the_owner_is_seen(tmp_path: Path, screen: str) -> None:
 def test_on_every_screen(boot: Callable[..., machine.Booted], screen: str) -> None:
     """Without a screen it is the stand-in."""
     extra = SCREENS.get(screen, ("-vga", "none"))
-    run = boot("run=framebuffer-switch", "check=deep", "--cpus", "2", "--", *extra)
+    run = boot("run=framebuffer-switch,framebuffer-matrix", "framebuffer-matrix.size=64K", "check=deep",
+               "--", *extra)
     assert run.status == 0, run
-    assert run.stream().counts == (1, 0, 0)
+    assert run.stream().counts == (2, 0, 0)
     assert (run.meta["framebuffer"] == "none") == (screen == "none")
     assert run.median("switch.to_text", mappings=16) > 0
