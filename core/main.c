@@ -88,7 +88,7 @@ static void plan_ending(bool has_port)
     const char *results =
         "Nothing but this screen has seen the results: on-exit=reboot keeps them.";
     if (record_is_open())
-        results = "Results: in memory; the next start writes them to \\pagelab\\results\\RUN.log.";
+        results = "Results: in memory, for the next start to write to \\pagelab\\results\\RUN.log.";
     else if (has_port)
         results = "Results: on the serial port.";
     display_set_ending(&(struct display_ending){
