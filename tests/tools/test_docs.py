@@ -135,7 +135,7 @@ def test_boot_parameters() -> None:
 
 def test_make_targets_and_tools() -> None:
     targets = set(re.findall(r"^make (\w+)", output_of("make", "help"), re.MULTILINE))
-    commands = re.findall(r"^    (\w+) ", output_of("tools/pagelab", "--help"), re.MULTILINE)
+    commands = re.findall(r"^    (\w+)\b", output_of("tools/pagelab", "--help"), re.MULTILINE)
     for path in DOCUMENTS:
         text = path.read_text()
         for words in re.findall(r"(?:^|`|&& )make ((?:[a-z]+ ?)+)(?= |`|$)", text, re.MULTILINE):
