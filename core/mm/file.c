@@ -9,11 +9,6 @@
 static const struct object_ops file_ops;
 static const struct object_ops file_read_only_ops;
 
-static inline bool is_dirty(uint64_t slot)
-{
-    return (slot & SLOT_DIRTY) != 0;
-}
-
 /* --- life ------------------------------------------------------------------------------------------------ */
 
 static result_t create(struct block_device *device, struct ramdisk *ramdisk, uint64_t offset_bytes,
@@ -376,8 +371,11 @@ static struct fault_result fault_locked(struct file *file, struct region *region
     if (page_directory_reserve(&region->space->directory, address, &place) != OK)
         return result;
     uint64_t *slot = file_slot(file, page);
+    uint64_t needed = (access & ACCESS_WRITE) != 0 ? SLOT_RESERVED : SLOT_PRESENT;
     result = (struct fault_result){FAULT_RESOLVED, COUNTER_FAULT_FILE_MINOR};
-    if (UNLIKELY(!slot || *slot == 0 || ((access & ACCESS_WRITE) != 0 && !is_dirty(*slot)))) {
+    if (LIKELY(slot && (*slot & needed) != 0)) {
+        *slot |= (access & ACCESS_WRITE) != 0 ? SLOT_DIRTY : 0;
+    } else {
         result.outcome = prepare(file, page, access, &result.event);
         if (UNLIKELY(result.outcome != FAULT_RESOLVED)) {
             page_directory_prune(&region->space->directory, address);

@@ -138,8 +138,9 @@ static void map_around(struct file_private *private, struct region *region, uint
     }
 }
 
-static struct fault_result read_cached(struct file_private *private, struct region *region,
-                                       uint64_t address, struct table_place *place, phys_t frame)
+__attribute__((always_inline)) static inline struct fault_result
+read_cached(struct file_private *private, struct region *region, uint64_t address,
+            struct table_place *place, phys_t frame)
     REQUIRES(private->file->object.lock, private->anonymous.object.lock)
 {
     struct fault_result result = {FAULT_RESOLVED, COUNTER_FAULT_TOTAL};
@@ -156,9 +157,9 @@ static struct fault_result read_cached(struct file_private *private, struct regi
 }
 
 /* The slot had nothing, and the file's page is there. Somebody may have filled the slot meanwhile. */
-static struct fault_result fault_over(struct file_private *private, struct region *region,
-                                      uint64_t address, unsigned access, struct table_place *place,
-                                      phys_t frame)
+__attribute__((always_inline)) static inline struct fault_result
+fault_over(struct file_private *private, struct region *region, uint64_t address, unsigned access,
+           struct table_place *place, phys_t frame)
     REQUIRES(private->file->object.lock, private->anonymous.object.lock)
 {
     if (UNLIKELY(anonymous_has_page(&private->anonymous, region_slot(region, address))))
@@ -169,9 +170,9 @@ static struct fault_result fault_over(struct file_private *private, struct regio
 }
 
 /* Gets the file's page, then goes on with both locks. */
-static struct fault_result fault_through(struct file_private *private, struct region *region,
-                                         uint64_t address, unsigned access)
-    REQUIRES(private->file->object.lock)
+__attribute__((always_inline)) static inline struct fault_result
+fault_through(struct file_private *private, struct region *region, uint64_t address,
+              unsigned access) REQUIRES(private->file->object.lock)
 {
     struct page_directory *directory = &region->space->directory;
     struct table_place place;
