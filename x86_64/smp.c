@@ -161,8 +161,8 @@ static bool withdraw(uint32_t id)
 /* Invites the CPU and waits; true when it is online. */
 static bool invite(uint32_t id)
 {
-    uint32_t startup = APIC_DELIVER_STARTUP | APIC_LEVEL_ASSERT |
-                       (uint32_t)(smp.boot->trampoline >> PAGE_SHIFT);
+    uint32_t startup =
+        APIC_DELIVER_STARTUP | APIC_LEVEL_ASSERT | (uint32_t)(smp.boot->trampoline >> PAGE_SHIFT);
     __atomic_store_n(&smp.online, 0, __ATOMIC_RELAXED);
     __atomic_store_n(&smp.data->expected, id, __ATOMIC_RELEASE);
     apic_send(id, startup);

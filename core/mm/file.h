@@ -61,6 +61,15 @@ void file_truncate(struct object *object, uint64_t page_count);
 /* The device has taken the memory that writing the page needs. */
 #define SLOT_RESERVED 4ull
 
+/* Was a present entry used since this was asked last? Nothing is flushed: a CPU that goes on using what
+ * it remembers does not say so. */
+static inline bool entry_forget_access(entry_t *entry)
+{
+    return entry_is_present(*entry) &&
+           (__atomic_fetch_and(entry, ~(entry_t)ENTRY_ACCESSED, __ATOMIC_RELAXED) &
+            ENTRY_ACCESSED) != 0;
+}
+
 /* file_reclaim.c: drops clean pages, or writes dirty ones back and drops them. */
 uint64_t file_reclaim(struct object *object, enum reclaim_stage stage, uint64_t wanted);
 

@@ -113,7 +113,8 @@ __attribute__((noinline)) static void hand_out_checked(struct frame *frame, cons
     frame->site = (uint32_t)(uintptr_t)site;
 }
 
-__attribute__((always_inline)) static inline void hand_out(struct frame *frame, enum frame_kind kind, uint8_t flags)
+__attribute__((always_inline)) static inline void hand_out(struct frame *frame,
+                                                           enum frame_kind kind, uint8_t flags)
 {
     if (UNLIKELY(frame->flags != 0))
         hand_out_checked(frame, __builtin_return_address(0));

@@ -117,6 +117,8 @@ static result_t add_table(struct page_directory *directory, entry_t *entry)
 result_t page_directory_reserve_upper(struct page_directory *directory, uint64_t address,
                                       entry_t **upper)
 {
+    if (LIKELY(page_directory_descend(directory, address, upper) == 2))
+        return OK;
     entry_t *table = table_at(directory->root);
     for (unsigned level = machine_levels; level > 2; level--) {
         entry_t *entry = &table[machine_table_index(address, level)];

@@ -134,15 +134,6 @@ static inline void page_directory_set(struct table_place *place, entry_t entry, 
     *place->entry = entry;
 }
 
-/* Was a present entry used since this was asked last? Nothing is flushed: a CPU that goes on using what
- * it remembers does not say so. */
-static inline bool entry_forget_access(entry_t *entry)
-{
-    return entry_is_present(*entry) &&
-           (__atomic_fetch_and(entry, ~(entry_t)ENTRY_ACCESSED, __ATOMIC_RELAXED) &
-            ENTRY_ACCESSED) != 0;
-}
-
 /* Takes W from all entries of a table and gives it back to the upper one. */
 void page_directory_settle(struct table_place *place);
 

@@ -392,12 +392,12 @@ static const struct feature {
     const char *name;
     bool present;
 } features[] = {
-    {"tsc", true},      {"msr", false},          {"apic", false},    {"pge", true},       {"pat", true},
-    {"x2apic", false},  {"tsc_deadline", false}, {"rdrand", true},   {"hypervisor", true},
-    {"pcid", false},    {"fsgsbase", false},     {"smep", true},     {"erms", false},
-    {"invpcid", false}, {"rdseed", false},       {"smap", true},     {"umip", false},
-    {"pku", false},     {"la57", true},          {"nx", true},       {"1g", true},
-    {"rdtscp", false},  {"invariant_tsc", true}, {"invlpgb", false},
+    {"tsc", true},        {"msr", false},     {"apic", false},         {"pge", true},
+    {"pat", true},        {"x2apic", false},  {"tsc_deadline", false}, {"rdrand", true},
+    {"hypervisor", true}, {"pcid", false},    {"fsgsbase", false},     {"smep", true},
+    {"erms", false},      {"invpcid", false}, {"rdseed", false},       {"smap", true},
+    {"umip", false},      {"pku", false},     {"la57", true},          {"nx", true},
+    {"1g", true},         {"rdtscp", false},  {"invariant_tsc", true}, {"invlpgb", false},
 };
 
 int machine_feature(const char *name)
