@@ -422,9 +422,8 @@ static result_t anonymous_page(struct object *object, struct region *region, uin
     return result;
 }
 
-/* Gives an empty slot a page with this content. NULL: no memory, and nothing changed. */
-static inline struct leaf *copy_in(struct anonymous *anonymous, struct region *region,
-                                   uint64_t slot, phys_t source) REQUIRES(anonymous->object.lock)
+struct leaf *anonymous_copy_in(struct anonymous *anonymous, struct region *region, uint64_t slot,
+                               phys_t source)
 {
     phys_t page;
     bool promised = anonymous->committed;
@@ -443,17 +442,11 @@ static inline struct leaf *copy_in(struct anonymous *anonymous, struct region *r
     return leaf;
 }
 
-result_t anonymous_copy_in(struct anonymous *anonymous, struct region *region, uint64_t slot,
-                           phys_t source)
-{
-    return copy_in(anonymous, region, slot, source) ? OK : ENOMEM;
-}
-
 struct fault_result anonymous_fault_copy(struct anonymous *anonymous, struct region *region,
                                          uint64_t address, struct table_place *place, phys_t source)
 {
     uint64_t slot = region_slot(region, address);
-    struct leaf *leaf = copy_in(anonymous, region, slot, source);
+    struct leaf *leaf = anonymous_copy_in(anonymous, region, slot, source);
     if (UNLIKELY(!leaf))
         return out_of_memory();
     object_unmap_slot_elsewhere(&anonymous->object, slot, region);

@@ -25,10 +25,10 @@ static inline bool anonymous_has_page(const struct anonymous *anonymous, uint64_
     return leaf && leaf->slots[slot % LEAF_SLOTS] != 0;
 }
 
-/* Gives an empty slot a page with this content; entries are the caller's to look after. ENOMEM:
- * nothing changed. */
-result_t anonymous_copy_in(struct anonymous *anonymous, struct region *region, uint64_t slot,
-                           phys_t source) REQUIRES(anonymous->object.lock);
+/* Gives an empty slot a page with this content and returns its leaf; entries are the caller's to look
+ * after. NULL: no memory, and nothing changed. */
+struct leaf *anonymous_copy_in(struct anonymous *anonymous, struct region *region, uint64_t slot,
+                               phys_t source) REQUIRES(anonymous->object.lock);
 /* The write fault on an empty slot whose content is elsewhere; place is the address's. */
 struct fault_result anonymous_fault_copy(struct anonymous *anonymous, struct region *region,
                                          uint64_t address, struct table_place *place, phys_t source)

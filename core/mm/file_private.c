@@ -235,9 +235,9 @@ static result_t page_over(struct file_private *private, struct region *region, u
     if (use == PAGE_FOR_READING)
         return OK;
     lock_acquire(&private->anonymous.object.lock);
-    result_t result = anonymous_has_page(&private->anonymous, slot)
-                          ? OK
-                          : anonymous_copy_in(&private->anonymous, region, slot, *page);
+    bool has_page = anonymous_has_page(&private->anonymous, slot) ||
+                    anonymous_copy_in(&private->anonymous, region, slot, *page);
+    result_t result = has_page ? OK : ENOMEM;
     if (result == OK) {
         anonymous_unmap_slot(&private->anonymous, region, address);
         result = anonymous_page_locked(&private->anonymous, region, address, use, page);
