@@ -97,7 +97,7 @@ static void file_set_phase(struct object *object, uint16_t phase)
 
 /* How many pages a miss reads: as many as it is worth, up to the next one that is there, and not what
  * would use up free memory. */
-static unsigned choose_window(struct file *file, uint64_t page)
+static unsigned choose_window(struct file *file, uint64_t page) REQUIRES(file->object.lock)
 {
     uint64_t end = file->object.page_count < file->readable_pages ? file->object.page_count
                                                                   : file->readable_pages;
@@ -283,6 +283,7 @@ result_t file_write_back(struct file *file, uint64_t page, unsigned count)
 }
 
 static unsigned count_dirty(const struct file *file, uint64_t page, uint64_t end)
+    REQUIRES(file->object.lock)
 {
     unsigned count = 0;
     while (count < FILE_WRITE_MAX && page + count < end &&
@@ -496,7 +497,9 @@ static uint64_t file_other_regions(struct object *object)
     return count;
 }
 
-static const char *file_check_entry(struct object *object, uint64_t slot, uint64_t entry)
+/* For the audit: nothing else runs, no locks. */
+static const char *file_check_entry(struct object *object, uint64_t slot,
+                                    uint64_t entry) NO_LOCK_ANALYSIS
 {
     uint64_t value = file_slot_value(file_of(object), slot);
     if (value == 0)

@@ -425,12 +425,11 @@ void page_directory_protect(struct page_directory *directory, uint64_t base, uin
         .set = entry_without_write(bits),
     };
     struct table_place place;
-    if (base / TABLE_BYTES != (end - 1) / TABLE_BYTES)
-        protect_tables(directory, base, end, &change, gather);
-    else if (page_directory_find(directory, base, &place))
+    bool one_table = base / TABLE_BYTES == (end - 1) / TABLE_BYTES;
+    if (one_table && LIKELY(page_directory_find(directory, base, &place)))
         protect_entries(&place, (unsigned)((end - base) >> PAGE_SHIFT), base, &change, gather);
-    else if (end - base == TABLE_BYTES)
-        protect_tables(directory, base, end, &change, gather); /* perhaps a large page */
+    else
+        protect_tables(directory, base, end, &change, gather);
 }
 
 static void move_table(entry_t *to, entry_t *from)

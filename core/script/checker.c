@@ -337,10 +337,8 @@ static void check_map(struct checker *checker, const struct command *command)
 static void check_object(struct checker *checker, const struct command *command)
 {
     static const char *const options[] = {
-        [OBJECT_ANON] = "commit purgeable",
-        [OBJECT_CONTIGUOUS] = "align below",
-        [OBJECT_PHYSICAL] = "at",
-        [OBJECT_FILE] = "backing offset",
+        [OBJECT_ANON] = "commit purgeable", [OBJECT_CONTIGUOUS] = "align below",
+        [OBJECT_PHYSICAL] = "at",           [OBJECT_FILE] = "backing offset",
         [OBJECT_FRAMEBUFFER] = "",
     };
     const struct argument *kind = command_argument(command, ARGUMENT_WHAT);
