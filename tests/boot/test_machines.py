@@ -54,6 +54,10 @@ def test_uboot(boot: Boot) -> None:
     assert "U-Boot" in run.meta["firmware_vendor"]
 
 
+def test_64_cpus(boot: Boot) -> None:
+    assert_good(boot(QUICK, SMALL, "--cpus", "64", "--memory", "1G"), 64)
+
+
 @pytest.mark.parametrize(("machine_type", "block"), [("q35", 512), ("pc", 4096)])
 def test_disk(boot: Boot, tmp_path: Path, machine_type: str, block: int) -> None:
     """By memory on q35, by ports on pc, which has no MCFG; on a bus behind a bridge, and not."""
