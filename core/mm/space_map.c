@@ -48,8 +48,7 @@ __attribute__((always_inline)) static inline result_t validate_map(const struct 
         if ((args->prot & ~object->ops->rights) != 0 && !gets_copy(args))
             return EACCES;
     }
-    bool any_cache = object && object->ops->any_cache;
-    if (args->cache != CACHE_DEFAULT && args->cache != CACHE_WRITE_BACK && !any_cache)
+    if (UNLIKELY(args->cache > CACHE_WRITE_BACK) && !(object && object->ops->any_cache))
         return ENOTSUP;
     return validate_place(space, args);
 }
