@@ -126,6 +126,7 @@ $(BUILD)/core/%.asm.o: %.asm $(BUILD)/flags
 	$(call say,NASM)nasm --reproducible -f elf64 -g -F dwarf -Ix86_64/ -Werror -MD $(@:.o=.d) -MP -o $@ $<
 
 $(BUILD)/font.inc: $(FONT) tools/make-font
+	@mkdir -p $(@D)
 	$(call say,FONT)tools/make-font $(FONT) > $@
 $(addsuffix /core/font.c.o,$(BUILD)/core $(BUILD)/host $(BUILD)/fuzz): $(BUILD)/font.inc
 
