@@ -324,7 +324,7 @@ static struct fault_result fault(struct object *object, struct region *region, u
     struct framebuffer *framebuffer = self(object);
     uint64_t page = region_slot(region, address);
     lock_acquire(&object->lock);
-    struct fault_result result = linear_show(region, address, page_at(framebuffer, page),
+    struct fault_result result = linear_show(object, region, address, page_at(framebuffer, page),
                                              cache_bits(framebuffer, region, page));
     lock_release(&object->lock);
     return result;

@@ -28,9 +28,10 @@ static phys_t frame_at(const struct linear *linear, uint64_t slot)
     return phys(linear->first.value + (slot << PAGE_SHIFT));
 }
 
-struct fault_result linear_show(struct region *region, uint64_t address, phys_t page,
-                                uint64_t cache_bits)
+struct fault_result linear_show(struct object *object, struct region *region, uint64_t address,
+                                phys_t page, uint64_t cache_bits)
 {
+    (void)object;
     struct table_place place;
     struct fault_result result = {FAULT_NOMEM, COUNTER_FAULT_TOTAL};
     if (page_directory_reserve(&region->space->directory, address, &place) == OK) {
@@ -57,7 +58,7 @@ struct fault_result linear_fault(struct object *object, struct region *region, u
     phys_t page = frame_at(linear_of(object), region_slot(region, address));
     lock_acquire(&object->lock);
     struct fault_result result =
-        linear_show(region, address, page, region_cache_bits(region, CACHE_WRITE_BACK));
+        linear_show(object, region, address, page, region_cache_bits(region, CACHE_WRITE_BACK));
     lock_release(&object->lock);
     return result;
 }

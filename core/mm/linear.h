@@ -22,10 +22,10 @@ static inline struct linear *linear_of(struct object *object)
 result_t linear_create(const struct object_ops *ops, phys_t first, uint64_t page_count,
                        struct linear **linear);
 
-/* Maps one page of a region for a fault, with these bits of the memory type. The caller holds the lock of
- * the region's object. ENOMEM as an outcome. */
-struct fault_result linear_show(struct region *region, uint64_t address, phys_t page,
-                                uint64_t cache_bits);
+/* Maps one page of a region that shows the object for a fault, with these bits of the memory type. ENOMEM
+ * as an outcome. */
+struct fault_result linear_show(struct object *object, struct region *region, uint64_t address,
+                                phys_t page, uint64_t cache_bits) REQUIRES(object->lock);
 
 /* The operations; see struct object_ops. */
 void linear_set_phase(struct object *object, uint16_t phase);
