@@ -65,6 +65,7 @@ static inline void machine_page_clear(void *page)
 
 /* For tests: what another CPU does at the worst moment. */
 extern void (*sim_after_page_copy)(const void *from);
+extern void (*sim_before_flush)(void);
 
 static inline void machine_page_copy(void *to, const void *from)
 {

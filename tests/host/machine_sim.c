@@ -56,6 +56,7 @@ static struct {
 enum fault_outcome (*machine_fault_handler)(uint64_t address, unsigned access);
 unsigned machine_levels = 4;
 void (*sim_after_page_copy)(const void *from);
+void (*sim_before_flush)(void);
 _Thread_local struct cpu *sim_cpu = &cpus[0];
 _Thread_local bool sim_interrupts;
 static _Thread_local bool may_go_on; /* this thread has stopped the others */
@@ -96,6 +97,8 @@ void sim_pause(void)
 
 void sim_flush_page(uint64_t address)
 {
+    if (sim_before_flush != NULL)
+        sim_before_flush();
     sim_tlb_flush_page(this_state()->tlb, address);
     if (address >= BOOT_DIRECT_MAP_BASE)
         sim_protect_follow(phys(address - BOOT_DIRECT_MAP_BASE));
@@ -308,6 +311,8 @@ phys_t machine_root(void)
 
 void machine_flush_all(void)
 {
+    if (sim_before_flush != NULL)
+        sim_before_flush();
     sim_tlb_flush_all(this_state()->tlb);
 }
 

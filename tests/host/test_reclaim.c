@@ -121,6 +121,9 @@ static void test_forks_of_volatile_memory(void **state)
     set_volatile(parent, true);
     struct space *late = forked(parent);
     assert_int_equal(read_value(late, BASE), 0);
+    struct space *at_once = forked(parent);
+    assert_true(set_volatile(at_once, false)); /* it has never had the content */
+    space_destroy(at_once);
     write_value(late, BASE, 9);
     assert_audit();
     /* What `early` shares is not freed, but nobody needs copies of it any more. */
@@ -383,6 +386,71 @@ static void test_a_few_pages_of_many(void **state)
     object_unname(file);
 }
 
+/* --- frames and TLBs --------------------------------------------------------------------------------------- */
+
+#define SHARED (3 * GIB)
+#define PRIVATE (5 * GIB)
+
+/* What a CPU could still reach through its TLB just before it was flushed. */
+static struct {
+    unsigned pages;
+    unsigned free_pages;
+} reached;
+
+static void look_through_tlb(void)
+{
+    static const uint64_t bases[] = {BASE, SHARED, PRIVATE};
+    for (unsigned i = 0; i < ARRAY_COUNT(bases) * FILE_PAGES; i++) {
+        struct sim_translation page =
+            sim_look_up_tlb(page_at(bases[i / FILE_PAGES], i % FILE_PAGES));
+        reached.pages += page.present;
+        reached.free_pages += page.present && frame_of(page.frame)->kind == FRAME_FREE;
+    }
+}
+
+static void reclaim_and_look(uint64_t wanted, enum counter counter)
+{
+    uint64_t before = counter_read(counter);
+    memset(&reached, 0, sizeof reached);
+    sim_before_flush = look_through_tlb;
+    uint64_t won = reclaim_pages(wanted);
+    sim_before_flush = NULL;
+    assert_int_equal(won, wanted);
+    assert_int_equal(counted(counter, before), wanted);
+    assert_in_range(reached.pages, 1, UINT32_MAX);
+    assert_int_equal(reached.free_pages, 0);
+}
+
+static void test_nothing_is_free_before_the_flush(void **state)
+{
+    (void)state;
+    struct object *cache = purgeable(FILE_PAGES, COMMIT_OFF);
+    struct object *file = new_file();
+    struct space *space = new_space();
+    bool purged;
+    show(space, cache, BASE);
+    map_file(space, file, SHARED, true);
+    map_file(space, file, PRIVATE, false);
+
+    write_pages(space, BASE, FILE_PAGES, 1);
+    assert_int_equal(space_set_volatile(space, pages_at(BASE, FILE_PAGES), true, &purged), OK);
+    reclaim_and_look(FILE_PAGES, COUNTER_RECLAIM_PURGED);
+    for (uint64_t i = 0; i < 100; i++)
+        (void)read_value(space, page_at(SHARED, i));
+    reclaim_and_look(100, COUNTER_RECLAIM_CLEAN);
+    for (uint64_t i = 0; i < 100; i++)
+        (void)read_value(space, page_at(PRIVATE, i));
+    reclaim_and_look(100, COUNTER_RECLAIM_CLEAN);
+    write_pages(space, SHARED, FILE_PAGES, 1);
+    reclaim_and_look(FILE_PAGES, COUNTER_RECLAIM_DIRTY);
+    space_destroy(space);
+    object_unname(file);
+    object_unname(cache);
+    assert_audit();
+}
+
+/* --- the order ---------------------------------------------------------------------------------------------- */
+
 /* Volatile memory goes first, then clean pages, then dirty ones are written: a fault that finds no memory
  * gets it in this order, and loses nothing. */
 static void test_a_fault_reclaims_in_order(void **state)
@@ -459,6 +527,7 @@ int main(void)
         cmocka_unit_test(test_files_give_up_clean_pages_then_dirty_ones),
         cmocka_unit_test(test_what_was_used_lately_gets_a_second_chance),
         cmocka_unit_test(test_a_few_pages_of_many),
+        cmocka_unit_test(test_nothing_is_free_before_the_flush),
         cmocka_unit_test(test_a_fault_reclaims_in_order),
     };
     return cmocka_run_group_tests_name("reclaim", tests, start, NULL);

@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parents[2]
 DOCUMENT = ROOT / "docs/seeds.md"
 COUNTS = {"A": 10, "B": 6, "C": 7, "D": 12, "E": 21, "W": 36}
 # Seeds of the stages that are there: of the others a row says only when they come.
-LATER = re.compile(r"^stage [3-5]$")
+LATER = re.compile(r"^stage 5$")
 COLUMNS = ["item", "what", "functions", "tests", "scenarios", "mutants"]
 
 
