@@ -10,45 +10,59 @@
 #include "core/mm/internal.h"
 #include "core/mm/space.h"
 
-static bool was_accessed_in(const struct region *region, uint64_t page)
-{
-    struct table_place place;
-    uint64_t page_count = region_size_bytes(region) >> PAGE_SHIFT;
-    if (page < region->first_slot || page - region->first_slot >= page_count)
-        return false;
-    uint64_t address = region->node.base + ((page - region->first_slot) << PAGE_SHIFT);
-    return page_directory_find(&region->space->directory, address, &place) &&
-           entry_forget_access(place.entry);
-}
+/* Pages are looked at in groups of so many, all of one leaf: bit i stands for page + i. */
+#define GROUP_PAGES 64u
 
-/* In any region, since this was asked last. */
-static bool was_accessed(const struct file *file, uint64_t page) REQUIRES(file->object.lock)
+/* Those of `count` pages that a region's entries say were accessed since this was asked last. */
+static uint64_t forget_accesses_in(const struct region *region, uint64_t page, unsigned count)
 {
-    bool accessed = false;
-    const struct list_node *head = &file->object.regions;
-    for (struct list_node *link = head->next; link != head; link = link->next)
-        accessed |= was_accessed_in(region_of_link(link), page);
-    head = &file->privates;
-    for (struct list_node *link = head->next; link != head; link = link->next)
-        accessed |= file_private_was_accessed(file_private_of_link(link), page);
+    uint64_t first = region->first_slot;
+    uint64_t end = first + (region_size_bytes(region) >> PAGE_SHIFT);
+    uint64_t accessed = 0;
+    uint64_t low = page > first ? page : first;
+    uint64_t high = page + count < end ? page + count : end;
+    struct table_place place = {0};
+    bool has_table = false;
+    for (uint64_t at = low; at < high; at++, place.entry++) {
+        uint64_t address = region->node.base + ((at - first) << PAGE_SHIFT);
+        if (at == low || machine_table_index(address, 1) == 0)
+            has_table = page_directory_find(&region->space->directory, address, &place);
+        if (has_table && entry_forget_access(place.entry))
+            accessed |= 1ull << (at - page);
+    }
     return accessed;
 }
 
-/* How many pages from this one on, all of one leaf, may go in this stage. *looked_at: how many this was
- * asked of; the last may have had its second chance by that. */
-static unsigned count_row(const struct file *file, uint64_t page, uint64_t end,
-                          enum reclaim_stage stage, unsigned *looked_at) REQUIRES(file->object.lock)
+/* The same in any region. */
+static uint64_t forget_accesses(const struct file *file, uint64_t page, unsigned count)
+    REQUIRES(file->object.lock)
+{
+    uint64_t accessed = 0;
+    const struct list_node *head = &file->object.regions;
+    for (struct list_node *link = head->next; link != head; link = link->next)
+        accessed |= forget_accesses_in(region_of_link(link), page, count);
+    head = &file->privates;
+    for (struct list_node *link = head->next; link != head; link = link->next) {
+        for (unsigned i = 0; i < count; i++) {
+            if (file_private_was_accessed(file_private_of_link(link), page + i))
+                accessed |= 1ull << i;
+        }
+    }
+    return accessed;
+}
+
+/* Those of `count` pages that may go in this stage. */
+static uint64_t find_victims(const struct file *file, uint64_t page, unsigned count,
+                             enum reclaim_stage stage) REQUIRES(file->object.lock)
 {
     const uint64_t *slots = file_slot(file, page);
-    uint64_t in_leaf = LEAF_SLOTS - page % LEAF_SLOTS;
-    uint64_t most = end - page < in_leaf ? end - page : in_leaf;
-    bool dirty = stage == RECLAIM_DIRTY;
-    unsigned count = 0;
-    while (count < most && count < FILE_WRITE_MAX && slots[count] != 0 &&
-           ((slots[count] & SLOT_DIRTY) != 0) == dirty && !was_accessed(file, page + count))
-        count++;
-    *looked_at = count < most && count < FILE_WRITE_MAX ? count + 1 : count;
-    return count;
+    uint64_t dirty = stage == RECLAIM_DIRTY ? SLOT_DIRTY : 0;
+    uint64_t victims = 0;
+    for (unsigned i = 0; i < count; i++) {
+        if (slots[i] != 0 && (slots[i] & SLOT_DIRTY) == dirty)
+            victims |= 1ull << i;
+    }
+    return victims == 0 ? 0 : victims & ~forget_accesses(file, page, count);
 }
 
 /* Returns how many pages went: all or, when they cannot be written back, none. */
@@ -69,22 +83,43 @@ static unsigned drop_row(struct file *file, uint64_t page, unsigned count, enum 
     return (unsigned)freed;
 }
 
+/* Drops the lowest row of *victims, at most `most` pages, and takes it out of them. Returns how many
+ * went; *end: the page behind the row. */
+static unsigned drop_lowest_row(struct file *file, uint64_t page, uint64_t *victims, uint64_t most,
+                                enum reclaim_stage stage, uint64_t *end) REQUIRES(file->object.lock)
+{
+    unsigned first = (unsigned)__builtin_ctzll(*victims);
+    uint64_t others = ~(*victims >> first);
+    unsigned count = others == 0 ? GROUP_PAGES : (unsigned)__builtin_ctzll(others);
+    if (count > most)
+        count = (unsigned)most;
+    uint64_t row = (count == GROUP_PAGES ? ~0ull : (1ull << count) - 1) << first;
+    *victims &= ~row;
+    *end = page + first + count;
+    return drop_row(file, page + first, count, stage);
+}
+
 /* One round over [*page, end), which ends where enough has been won. */
 static uint64_t sweep(struct file *file, uint64_t *page, uint64_t end, enum reclaim_stage stage,
                       uint64_t wanted) REQUIRES(file->object.lock)
 {
     uint64_t won = 0;
     while (*page < end && won < wanted) {
-        if (!file_slot(file, *page)) {
-            *page = (*page | (LEAF_SLOTS - 1)) + 1;
+        uint64_t start = *page;
+        uint64_t leaf_end = (start | (LEAF_SLOTS - 1)) + 1;
+        *page = leaf_end;
+        if (!file_slot(file, start))
             continue;
+        uint64_t stop = leaf_end < end ? leaf_end : end;
+        unsigned count = stop - start < GROUP_PAGES ? (unsigned)(stop - start) : GROUP_PAGES;
+        uint64_t victims = find_victims(file, start, count, stage);
+        *page = start + count;
+        while (victims != 0 && won < wanted) {
+            uint64_t row_end;
+            won += drop_lowest_row(file, start, &victims, wanted - won, stage, &row_end);
+            if (won >= wanted)
+                *page = row_end;
         }
-        uint64_t most = wanted - won < end - *page ? wanted - won : end - *page;
-        unsigned looked_at;
-        unsigned count = count_row(file, *page, *page + most, stage, &looked_at);
-        if (count != 0)
-            won += drop_row(file, *page, count, stage);
-        *page += looked_at;
     }
     return won;
 }

@@ -55,6 +55,8 @@ static void prune_range(struct page_directory *directory, uint64_t base, uint64_
     uint64_t end = base + size_bytes;
     struct table_walk walk = table_walk(directory, base, end);
     while (table_walk_next(&walk)) {
+        if (table_walk_is_large(&walk) || frame_of(entry_phys(*walk.upper))->live != 0)
+            continue;
         page_directory_prune_gathered(directory, walk.table_base, gather);
         walk.upper = NULL; /* its table may be gone */
     }
