@@ -75,7 +75,7 @@ FUZZ_PROGRAMS := $(FUZZERS:%=$(BUILD)/fuzz/%)
 .DEFAULT_GOAL := all
 .SECONDARY:
 .DELETE_ON_ERROR:
-.PHONY: all host fuzz run test mutants image debug lint format clean deps help commands FORCE
+.PHONY: all host fuzz run test mutants bench image debug lint format clean deps help commands FORCE
 
 all: $(BUILD)/BOOTX64.EFI ## builds build/BOOTX64.EFI, the whole of PageLab in one file
 
@@ -91,6 +91,9 @@ test: all host fuzz ## unit tests, hosted scenarios, fuzzers, some mutants, boot
 
 mutants: host ## puts old bugs back into a copy of the tree, one by one, and sees each caught
 	tests/mutants/run --build $(BUILD) $(ARGS)
+
+bench: all ## an exact run against results/reference: what is slower, what misses its budget
+	tools/bench $(ARGS)
 
 lint: ## format, both compilers, locks, clang-tidy, cppcheck, who may include whom, sizes
 	tools/lint
