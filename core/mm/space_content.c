@@ -12,10 +12,11 @@ struct page_visit {
     result_t (*visit)(void *context, void *bytes, uint64_t address, uint64_t size_bytes);
     void *context;
     enum page_use use;
+    uint64_t reached; /* all below has been visited */
 };
 
 static result_t visit_region(struct region *region, uint64_t base, uint64_t end,
-                             const struct page_visit *visit)
+                             struct page_visit *visit)
 {
     while (base < end) {
         phys_t page;
@@ -30,11 +31,12 @@ static result_t visit_region(struct region *region, uint64_t base, uint64_t end,
         if (result != OK)
             return result;
         base += size_bytes;
+        visit->reached = base;
     }
     return OK;
 }
 
-static result_t visit_range(struct space *space, struct range range, const struct page_visit *visit)
+static result_t visit_range(struct space *space, struct range range, struct page_visit *visit)
     REQUIRES(space->lock)
 {
     uint64_t end = range.base + range.size_bytes;
@@ -57,6 +59,28 @@ static result_t validate(struct range range)
     if (range.size_bytes == 0 || (range.base | range.size_bytes) % sizeof(uint64_t) != 0)
         return EINVAL;
     return range.base + range.size_bytes < range.base ? ERANGE : OK;
+}
+
+/* The same from outside. When frames run out it reclaims and goes on where it was: what lies behind may
+ * be what goes. */
+static result_t visit_all(struct space *space, struct range range, struct page_visit *visit)
+{
+    uint64_t end = range.base + range.size_bytes;
+    uint64_t stopped_at = range.base;
+    result_t result = validate(range);
+    if (result != OK)
+        return result;
+    unsigned tries = reclaim_begin();
+    visit->reached = range.base;
+    do {
+        if (visit->reached != stopped_at)
+            tries = 0;
+        stopped_at = visit->reached;
+        lock_acquire(&space->lock);
+        result = visit_range(space, (struct range){stopped_at, end - stopped_at}, visit);
+        lock_release(&space->lock);
+    } while (reclaim_retry(result, &tries));
+    return result;
 }
 
 struct pattern {
@@ -90,42 +114,19 @@ static result_t verify_page(void *context, void *bytes, uint64_t address, uint64
     return OK;
 }
 
-static result_t fill_once(struct space *space, struct range range, uint64_t pattern,
-                          uint64_t offset)
-{
-    struct pattern what = {pattern, offset / 8 - range.base / 8, NULL};
-    struct page_visit visit = {fill_page, &what, PAGE_FOR_WRITING};
-    result_t result = validate(range);
-    if (result != OK)
-        return result;
-    lock_acquire(&space->lock);
-    result = visit_range(space, range, &visit);
-    lock_release(&space->lock);
-    return result;
-}
-
 result_t space_fill(struct space *space, struct range range, uint64_t pattern, uint64_t offset)
 {
-    result_t result;
-    unsigned tries = reclaim_begin();
-    do {
-        result = fill_once(space, range, pattern, offset);
-    } while (reclaim_retry(result, &tries));
-    return result;
+    struct pattern what = {pattern, offset / 8 - range.base / 8, NULL};
+    struct page_visit visit = {fill_page, &what, PAGE_FOR_WRITING, 0};
+    return visit_all(space, range, &visit);
 }
 
 result_t space_verify(struct space *space, struct range range, uint64_t pattern, uint64_t offset,
                       struct mismatch *mismatch)
 {
     struct pattern what = {pattern, offset / 8 - range.base / 8, mismatch};
-    struct page_visit visit = {verify_page, &what, PAGE_FOR_READING};
-    result_t result = validate(range);
-    if (result != OK)
-        return result;
-    lock_acquire(&space->lock);
-    result = visit_range(space, range, &visit);
-    lock_release(&space->lock);
-    return result;
+    struct page_visit visit = {verify_page, &what, PAGE_FOR_READING, 0};
+    return visit_all(space, range, &visit);
 }
 
 static result_t set_words(void *context, void *bytes, uint64_t address, uint64_t size_bytes)
@@ -137,26 +138,10 @@ static result_t set_words(void *context, void *bytes, uint64_t address, uint64_t
     return OK;
 }
 
-static result_t set_words_once(struct space *space, struct range range, uint64_t word)
-{
-    struct page_visit visit = {set_words, &word, PAGE_FOR_WRITING};
-    result_t result = validate(range);
-    if (result != OK)
-        return result;
-    lock_acquire(&space->lock);
-    result = visit_range(space, range, &visit);
-    lock_release(&space->lock);
-    return result;
-}
-
 result_t space_set_words(struct space *space, struct range range, uint64_t word)
 {
-    result_t result;
-    unsigned tries = reclaim_begin();
-    do {
-        result = set_words_once(space, range, word);
-    } while (reclaim_retry(result, &tries));
-    return result;
+    struct page_visit visit = {set_words, &word, PAGE_FOR_WRITING, 0};
+    return visit_all(space, range, &visit);
 }
 
 static result_t digest_page(void *context, void *bytes, uint64_t address, uint64_t size_bytes)
@@ -170,7 +155,7 @@ static result_t digest_page(void *context, void *bytes, uint64_t address, uint64
 uint32_t space_digest(struct space *space)
 {
     uint32_t crc = 0;
-    struct page_visit visit = {digest_page, &crc, PAGE_FOR_READING};
+    struct page_visit visit = {digest_page, &crc, PAGE_FOR_READING, 0};
     lock_acquire(&space->lock);
     for (struct region_node *node = region_tree_first(&space->tree); node;
          node = region_tree_next(node)) {
