@@ -57,8 +57,10 @@ struct identity_range {
 };
 
 struct machine_services {
-    /* Maps device memory, uncached, for ever. Any alignment; NULL when there is no memory. */
+    /* Maps device memory, uncached. Any alignment; NULL when there is no memory. */
     volatile void *(*map_device)(phys_t start, uint64_t size_bytes);
+    /* Ends what map_device() has returned. Before other CPUs run: only this one's translations end. */
+    void (*unmap_device)(volatile void *mapped);
     /* Maps memory that firmware described (ACPI tables), read-only, for ever; NULL as above. */
     const void *(*map_firmware)(phys_t start, uint64_t size_bytes);
     /* A stack with an unmapped guard page below; returns its top (16-byte aligned), NULL as above. */

@@ -92,6 +92,7 @@ static void silence_io_apics(const struct machine_services *services)
             window[0] = IO_APIC_ENTRY + 2 * entry;
             window[4] = window[4] | IO_APIC_MASKED;
         }
+        services->unmap_device(window);
     }
 }
 

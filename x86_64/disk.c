@@ -45,8 +45,11 @@ static const struct nvme_bus bus = {
 static bool reach(uint64_t address)
 {
     disk.registers = disk.services->map_device(phys(address), REGISTERS_FIRST_BYTES);
-    if (disk.registers != NULL)
-        disk.registers = disk.services->map_device(phys(address), nvme_register_bytes(&bus));
+    if (disk.registers != NULL) {
+        uint64_t size_bytes = nvme_register_bytes(&bus);
+        disk.services->unmap_device(disk.registers);
+        disk.registers = disk.services->map_device(phys(address), size_bytes);
+    }
     if (disk.memory == NULL)
         disk.memory = disk.services->device_memory_create(NVME_MEMORY_PAGES);
     return disk.registers != NULL && disk.memory != NULL;

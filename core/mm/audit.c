@@ -333,13 +333,44 @@ static void audit_heap(struct audit *audit)
         audit_slabs(audit, heap.classes[i].available);
         audit_slabs(audit, heap.classes[i].full);
     }
-    audit->heap_objects += mm.kernel_tree.count;
+    for (const struct region_node *node = region_tree_first(&mm.kernel_tree); node;
+         node = region_tree_next(node))
+        audit->heap_objects += CONTAINER_OF(node, const struct kernel_region, node)->in_heap;
     if (audit->heap_objects != heap_live_count())
         audit_fail(audit, "the kernel heap has %lu objects in use, of which %lu can be found",
                    (unsigned long)heap_live_count(), (unsigned long)audit->heap_objects);
+}
+
+static void audit_kernel_page(struct audit *audit, uint64_t address, uint64_t size_bytes)
+{
+    const struct region_node *node = region_tree_find(&mm.kernel_tree, address);
+    const struct kernel_region *region =
+        node ? CONTAINER_OF(node, const struct kernel_region, node) : NULL;
+    if (!region || address < region->start || region->node.end - address < size_bytes)
+        audit_fail(audit, "address 0x%lx is mapped where the kernel has no region",
+                   (unsigned long)address);
+}
+
+/* The tree, and that nothing is mapped in the dynamic range but its regions. */
+static void audit_kernel_space(struct audit *audit)
+{
     const char *problem = region_tree_check(&mm.kernel_tree);
-    if (problem)
+    if (problem) {
         audit_fail(audit, "kernel region tree: %s", problem);
+        return;
+    }
+    struct table_walk walk = table_walk(&mm.kernel_directory, KERNEL_RANGE_LOW, KERNEL_RANGE_HIGH);
+    while (!audit->failed && table_walk_next(&walk)) {
+        if (table_walk_is_large(&walk)) {
+            audit_kernel_page(audit, walk.table_base, TABLE_BYTES);
+            continue;
+        }
+        const entry_t *entries = table_walk_entries(&walk);
+        for (unsigned i = 0; i < MACHINE_TABLE_ENTRIES; i++) {
+            if (entry_is_present(entries[i]))
+                audit_kernel_page(audit, walk.table_base + i * PAGE_SIZE, PAGE_SIZE);
+        }
+    }
 }
 
 /* Is the count what the kind and the references want? */
@@ -415,6 +446,8 @@ bool mm_audit(struct audit_report *report)
         audit_space(&audit, CONTAINER_OF(link, struct space, all_link));
     for (struct list_node *link = mm.named.next; link != &mm.named; link = link->next)
         audit_object(&audit, CONTAINER_OF(link, struct object, named_link));
+    if (!audit.failed)
+        audit_kernel_space(&audit);
     if (!audit.failed)
         audit_heap(&audit);
     if (!audit.failed)

@@ -8,6 +8,8 @@
 #include "core/mm/object.h"
 #include "core/mm/space.h"
 
+#define TREE_DEPTH_MAX 128
+
 static bool is_in(uint64_t address, const void *thing, uint64_t size_bytes)
 {
     return thing && address - (uint64_t)thing < size_bytes;
@@ -64,9 +66,34 @@ static void describe_frame(phys_t at)
     describe_object((uint64_t)machine_phys_to_virt(at));
 }
 
+/* region_tree_find() would count, and would trust the tree to have an end. */
+static const struct kernel_region *find_kernel_region(uint64_t address)
+{
+    const struct region_node *node = mm.kernel_tree.root;
+    for (unsigned depth = 0; node && depth < TREE_DEPTH_MAX; depth++) {
+        if (address >= node->base && address < node->end)
+            return CONTAINER_OF(node, const struct kernel_region, node);
+        node = address < node->base ? node->left : node->right;
+    }
+    return NULL;
+}
+
+static void describe_kernel_region(uint64_t address)
+{
+    const struct kernel_region *region = find_kernel_region(address);
+    if (!region)
+        log_panic_line("0x%lx is in no region of the kernel", (unsigned long)address);
+    else
+        log_panic_line("0x%lx is in 0x%lx..0x%lx of the kernel: %s%s", (unsigned long)address,
+                       (unsigned long)region->node.base, (unsigned long)region->node.end,
+                       region->name, address < region->start ? ", in front of it" : "");
+}
+
 void mm_describe_address(uint64_t address)
 {
     phys_t at = phys(address - BOOT_DIRECT_MAP_BASE);
+    if (address >= KERNEL_TREE_LOW)
+        describe_kernel_region(address);
     if (address >= BOOT_DIRECT_MAP_BASE && at.value >> PAGE_SHIFT < frames.count)
         describe_frame(at);
 }

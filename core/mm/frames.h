@@ -104,6 +104,12 @@ static inline struct frame *frame_of_virt(const void *page)
     return frame_of(machine_virt_to_phys(page));
 }
 
+/* Size of the database, the bitmap included; it begins at `entries`. */
+static inline uint64_t frames_database_bytes(void)
+{
+    return page_ceil((uint64_t)(frames.level[frames.levels - 1] + 1) - (uint64_t)frames.entries);
+}
+
 /* Builds database and bitmap inside usable memory. ENOMEM with a log line. */
 result_t frames_init(const struct boot_info *boot);
 /* Makes MEMORY_BOOT_TEMPORARY usable. */

@@ -12,7 +12,18 @@
 /* The kernel's dynamic range: stacks, devices. 512 GiB: one root entry that every space shares. */
 #define KERNEL_RANGE_LOW 0xffffc00000000000ull
 #define KERNEL_RANGE_HIGH 0xffffc08000000000ull
+/* The range of kernel_tree; the last page is nobody's. */
+#define KERNEL_TREE_LOW BOOT_DIRECT_MAP_BASE
+#define KERNEL_TREE_HIGH 0xfffffffffffff000ull
 #define KERNEL_ROOT_SLOTS_MAX 256
+
+/* What a range of the kernel's half is for. Kernel regions have no object. */
+struct kernel_region {
+    struct region_node node;
+    uint64_t start; /* nothing is mapped in [base, start) */
+    const char *name;
+    bool in_heap; /* a mapping of the dynamic range; else reserved from the start, for ever */
+};
 
 struct mm {
     struct lock lock;        /* spaces */
@@ -68,6 +79,7 @@ enum kernel_page_rights { KERNEL_PAGE_READ_ONLY, KERNEL_PAGE_WRITABLE };
  * until it loads a root. */
 void kernel_page_protect(phys_t page, enum kernel_page_rights rights);
 volatile void *kernel_map_device(phys_t start, uint64_t size_bytes);
+void kernel_unmap_device(volatile void *mapped);
 const void *kernel_map_firmware(phys_t start, uint64_t size_bytes);
 void *kernel_stack_create(uint64_t size_bytes);
 void *kernel_device_memory_create(uint64_t page_count);

@@ -3,22 +3,26 @@
  *   0xffff800000000000  direct map: RAM and firmware tables, largest pages, no execute; the core's text
  *                       is left out, so that nothing writable maps it; the framebuffer, not cached; at
  *                       check level 2 of 4 KiB pages, those of the heap read-only
- *   0xffffc00000000000  dynamic range: stacks with guard pages, devices; kernel_tree says what is where
+ *   0xffffc00000000000  dynamic range: stacks with guard pages, devices
  *   0xffffffff80000000  the core's image: text rx, rodata r, data rw
  *
+ * Concepts: kernel_tree says what every address of it is. All but the dynamic range is reserved from the
+ * start by regions that take no memory, so that the tree's holes are what the dynamic range has free.
  * Invariants: all supervisor, global, and never writable and executable at once. The identity roots
- * for starting CPUs and for firmware calls are the exception; no space ever has them. */
+ * for starting CPUs and for firmware calls are the exception; no space ever has them, nor the tree. */
 #include "core/check.h"
 #include "core/log.h"
 #include "core/mm/heap.h"
 #include "core/mm/internal.h"
+#include "core/mm/kernel_tables.h"
 #include "core/mm/mm.h"
 
-struct kernel_region {
-    struct region_node node;
-};
+/* The frame database, the framebuffer, the image's segments, and what lies between them. */
+#define RESERVED_MAX 32
 
 static const struct boot_info *boot_info;
+static struct kernel_region reserved[RESERVED_MAX];
+static size_t reserved_count;
 
 static unsigned largest_level(void)
 {
@@ -48,9 +52,8 @@ static result_t direct_map_range(uint64_t start, uint64_t end)
     uint64_t bits = ENTRY_WRITE | ENTRY_NO_EXEC | (heap.checked ? 0 : ENTRY_GLOBAL);
     if (start >= end)
         return OK;
-    return page_directory_map_kernel(&mm.kernel_directory, BOOT_DIRECT_MAP_BASE + start,
-                                     phys(start), end - start, bits,
-                                     heap.checked ? 1 : largest_level());
+    return kernel_tables_map(&mm.kernel_directory, BOOT_DIRECT_MAP_BASE + start, phys(start),
+                             end - start, bits, heap.checked ? 1 : largest_level());
 }
 
 void kernel_page_protect(phys_t page, enum kernel_page_rights rights)
@@ -115,9 +118,9 @@ static result_t map_framebuffer(void)
         return OK;
     mm.screen = phys(start);
     mm.screen_pages = (end - start) >> PAGE_SHIFT;
-    return page_directory_map_kernel(
-        &mm.kernel_directory, BOOT_DIRECT_MAP_BASE + start, phys(start), end - start,
-        ENTRY_WRITE | ENTRY_NO_EXEC | ENTRY_GLOBAL | bits, largest_level());
+    return kernel_tables_map(&mm.kernel_directory, BOOT_DIRECT_MAP_BASE + start, phys(start),
+                             end - start, ENTRY_WRITE | ENTRY_NO_EXEC | ENTRY_GLOBAL | bits,
+                             largest_level());
 }
 
 static result_t map_image(void)
@@ -125,13 +128,66 @@ static result_t map_image(void)
     size_t count;
     const struct image_segment *segments = machine_image_segments(&count);
     for (size_t i = 0; i < count; i++) {
-        result_t result = page_directory_map_kernel(
+        result_t result = kernel_tables_map(
             &mm.kernel_directory, segments[i].start, image_phys(segments[i].start),
             segments[i].end - segments[i].start, segments[i].bits | ENTRY_GLOBAL, 1);
         if (result != OK)
             return result;
     }
     return OK;
+}
+
+/* --- reserved ranges ------------------------------------------------------------------------------------------ */
+
+static void reserve(uint64_t base, uint64_t end, const char *name)
+{
+    ASSERT(reserved_count < RESERVED_MAX);
+    struct kernel_region *region = &reserved[reserved_count++];
+    region->start = base;
+    region->name = name;
+    result_t result =
+        region_tree_place_specifically(&mm.kernel_tree, &region->node, base, end - base);
+    ASSERT(result == OK);
+}
+
+/* The name for what nothing else has of [low, high). */
+static void reserve_rest(uint64_t low, uint64_t high, const char *name)
+{
+    while (low < high) {
+        const struct region_node *next = region_tree_find_from(&mm.kernel_tree, low);
+        uint64_t end = next && next->base < high ? next->base : high;
+        if (end > low)
+            reserve(low, end, name);
+        low = end < high ? next->end : high;
+    }
+}
+
+static void reserve_direct_map(void)
+{
+    uint64_t database = BOOT_DIRECT_MAP_BASE + machine_virt_to_phys(frames.entries).value;
+    uint64_t screen = BOOT_DIRECT_MAP_BASE + mm.screen.value;
+    reserve(database, database + frames_database_bytes(), "frame database");
+    if (mm.screen_pages != 0)
+        reserve(screen, screen + (mm.screen_pages << PAGE_SHIFT), "framebuffer");
+    reserve_rest(BOOT_DIRECT_MAP_BASE, KERNEL_RANGE_LOW, "direct map");
+}
+
+static const char *segment_name(const struct image_segment *segment)
+{
+    if ((segment->bits & ENTRY_WRITE) != 0)
+        return "the core's data and stacks";
+    return (segment->bits & ENTRY_NO_EXEC) != 0 ? "the core's constants" : "the core's text";
+}
+
+static void reserve_image(void)
+{
+    size_t count;
+    const struct image_segment *segments = machine_image_segments(&count);
+    for (size_t i = 0; i < count; i++) {
+        if (segments[i].start < segments[i].end)
+            reserve(segments[i].start, page_ceil(segments[i].end), segment_name(&segments[i]));
+    }
+    reserve_rest(KERNEL_RANGE_HIGH, KERNEL_TREE_HIGH, "nothing, never mapped");
 }
 
 /* --- start -------------------------------------------------------------------------------------------------- */
@@ -174,61 +230,93 @@ result_t kernel_init(const struct boot_info *boot)
 {
     boot_info = boot;
     lock_init(&mm.kernel_lock, RANK_SPACE, "kernel space");
-    region_tree_init(&mm.kernel_tree, KERNEL_RANGE_LOW, KERNEL_RANGE_HIGH);
+    region_tree_init(&mm.kernel_tree, KERNEL_TREE_LOW, KERNEL_TREE_HIGH);
     if (new_kernel_table(&mm.kernel_directory.root) != OK || map_memory() != OK ||
         map_framebuffer() != OK || map_image() != OK)
         return ENOMEM;
     entry_t *root = machine_phys_to_virt(mm.kernel_directory.root);
     if (reserve_dynamic_range(root) != OK)
         return ENOMEM;
+    reserve_direct_map();
+    reserve_image();
     return machine_load_first_root(mm.kernel_directory.root, mm_machine_services());
 }
 
 /* --- dynamic range -------------------------------------------------------------------------------------------- */
 
-/* A range of its own that lies to multiples of `align` as `like` does, with an unmapped page or more in
- * front. 0: no memory. */
-static uint64_t reserve_range(uint64_t size_bytes, uint64_t align, uint64_t like)
+/* A range of its own whose `start` lies to multiples of `align` as `like` does, with an unmapped page or
+ * more in front. NULL: no memory. */
+static struct kernel_region *create_region(const char *name, uint64_t size_bytes, uint64_t align,
+                                           uint64_t like)
 {
     uint64_t skipped = align + like % align;
     struct kernel_region *region = heap_alloc(sizeof *region);
     if (!region)
-        return 0;
+        return NULL;
+    region->name = name;
+    region->in_heap = true;
     lock_acquire(&mm.kernel_lock);
     result_t result =
         region_tree_place_anywhere(&mm.kernel_tree, &region->node, size_bytes + skipped, align);
+    region->start = region->node.base + skipped;
     lock_release(&mm.kernel_lock);
     if (result != OK) {
         heap_free(region, sizeof *region);
-        return 0;
+        return NULL;
     }
-    return region->node.base + skipped;
+    return region;
+}
+
+/* Unmaps it, whatever of it is mapped. */
+static void destroy_region(struct kernel_region *region)
+{
+    lock_acquire(&mm.kernel_lock);
+    kernel_tables_unmap(&mm.kernel_directory, region->start, region->node.end - region->start);
+    region_tree_remove(&mm.kernel_tree, &region->node);
+    lock_release(&mm.kernel_lock);
+    heap_free(region, sizeof *region);
 }
 
 /* Large ranges (PCI's configuration space) by large pages, so that they cost no tables to speak of. */
-static void *map_physical(phys_t start, uint64_t size_bytes, uint64_t bits)
+static void *map_physical(const char *name, phys_t start, uint64_t size_bytes, uint64_t bits)
 {
     uint64_t first = page_floor(start.value);
     uint64_t mapped_bytes = page_ceil(start.value + size_bytes) - first;
     unsigned level = mapped_bytes >= machine_level_size(2) && machine_has_page_level(2) ? 2 : 1;
-    uint64_t base = reserve_range(mapped_bytes, machine_level_size(level), first);
-    if (base == 0)
+    struct kernel_region *region =
+        create_region(name, mapped_bytes, machine_level_size(level), first);
+    if (!region)
         return NULL;
     lock_acquire(&mm.kernel_lock);
-    result_t result = page_directory_map_kernel(&mm.kernel_directory, base, phys(first),
-                                                mapped_bytes, bits | ENTRY_GLOBAL, level);
+    result_t result = kernel_tables_map(&mm.kernel_directory, region->start, phys(first),
+                                        mapped_bytes, bits | ENTRY_GLOBAL, level);
     lock_release(&mm.kernel_lock);
-    return result == OK ? (void *)(base + (start.value - first)) : NULL;
+    if (result != OK) {
+        destroy_region(region);
+        return NULL;
+    }
+    return (void *)(region->start + (start.value - first));
 }
 
 volatile void *kernel_map_device(phys_t start, uint64_t size_bytes)
 {
-    return map_physical(start, size_bytes, ENTRY_WRITE | ENTRY_NO_EXEC | ENTRY_UNCACHED);
+    return map_physical("a device", start, size_bytes,
+                        ENTRY_WRITE | ENTRY_NO_EXEC | ENTRY_UNCACHED);
+}
+
+void kernel_unmap_device(volatile void *mapped)
+{
+    lock_acquire(&mm.kernel_lock);
+    struct region_node *node = region_tree_find(&mm.kernel_tree, (uint64_t)mapped);
+    lock_release(&mm.kernel_lock);
+    struct kernel_region *region = node ? CONTAINER_OF(node, struct kernel_region, node) : NULL;
+    ASSERT(region && region->in_heap && page_floor((uint64_t)mapped) == region->start);
+    destroy_region(region);
 }
 
 const void *kernel_map_firmware(phys_t start, uint64_t size_bytes)
 {
-    return map_physical(start, size_bytes, ENTRY_NO_EXEC);
+    return map_physical("firmware's tables", start, size_bytes, ENTRY_NO_EXEC);
 }
 
 void *kernel_device_memory_create(uint64_t page_count)
@@ -242,24 +330,50 @@ void *kernel_device_memory_create(uint64_t page_count)
     return memory;
 }
 
-void *kernel_stack_create(uint64_t size_bytes)
+static result_t map_stack(const struct kernel_region *region)
 {
-    uint64_t base = reserve_range(page_ceil(size_bytes), PAGE_SIZE, 0);
-    if (base == 0)
-        return NULL;
-    for (uint64_t at = 0; at < size_bytes; at += PAGE_SIZE) {
+    for (uint64_t at = region->start; at < region->node.end; at += PAGE_SIZE) {
         phys_t page;
         if (frames_take_uninjected(FRAME_KERNEL, &page) != OK)
-            return NULL;
+            return ENOMEM;
         lock_acquire(&mm.kernel_lock);
-        result_t result =
-            page_directory_map_kernel(&mm.kernel_directory, base + at, page, PAGE_SIZE,
-                                      ENTRY_WRITE | ENTRY_NO_EXEC | ENTRY_GLOBAL, 1);
+        result_t result = kernel_tables_map(&mm.kernel_directory, at, page, PAGE_SIZE,
+                                            ENTRY_WRITE | ENTRY_NO_EXEC | ENTRY_GLOBAL, 1);
         lock_release(&mm.kernel_lock);
-        if (result != OK)
-            return NULL;
+        if (result != OK) {
+            frames_give(page);
+            return ENOMEM;
+        }
     }
-    return (void *)(base + page_ceil(size_bytes));
+    return OK;
+}
+
+/* Of a stack that was mapped in part. */
+static void unmap_stack(const struct kernel_region *region)
+{
+    struct table_place place;
+    for (uint64_t at = region->start;
+         page_directory_find(&mm.kernel_directory, at, &place) && entry_is_present(*place.entry);
+         at += PAGE_SIZE) {
+        phys_t page = entry_phys(*place.entry);
+        lock_acquire(&mm.kernel_lock);
+        kernel_tables_unmap(&mm.kernel_directory, at, PAGE_SIZE);
+        lock_release(&mm.kernel_lock);
+        frames_give(page);
+    }
+}
+
+void *kernel_stack_create(uint64_t size_bytes)
+{
+    struct kernel_region *region = create_region("a stack", page_ceil(size_bytes), PAGE_SIZE, 0);
+    if (!region)
+        return NULL;
+    if (map_stack(region) != OK) {
+        unmap_stack(region);
+        destroy_region(region);
+        return NULL;
+    }
+    return (void *)region->node.end;
 }
 
 /* --- identity roots --------------------------------------------------------------------------------------------- */
@@ -274,8 +388,8 @@ phys_t kernel_identity_root_create(const struct identity_range *ranges, size_t c
     for (size_t i = 0; i < count; i++) {
         uint64_t first = page_floor(ranges[i].start.value);
         uint64_t end = page_ceil(ranges[i].start.value + ranges[i].size_bytes);
-        if (page_directory_map_kernel(&identity, first, phys(first), end - first, ENTRY_WRITE,
-                                      largest_level()) != OK) {
+        if (kernel_tables_map(&identity, first, phys(first), end - first, ENTRY_WRITE,
+                              largest_level()) != OK) {
             kernel_identity_root_destroy(identity.root);
             return PHYS_NONE;
         }

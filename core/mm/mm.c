@@ -61,6 +61,7 @@ const struct machine_services *mm_machine_services(void)
 {
     static const struct machine_services services = {
         .map_device = kernel_map_device,
+        .unmap_device = kernel_unmap_device,
         .map_firmware = kernel_map_firmware,
         .stack_create = kernel_stack_create,
         .identity_root_create = kernel_identity_root_create,

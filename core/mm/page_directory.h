@@ -226,9 +226,4 @@ static inline entry_t *table_walk_entries(const struct table_walk *walk)
     return machine_phys_to_virt(entry_phys(*walk->upper));
 }
 
-/* For kernel mappings: maps [base, base + size) to [at, ...) with pages of at most max_level. The
- * tables are FRAME_KERNEL, never freed. ENOMEM. */
-result_t page_directory_map_kernel(struct page_directory *directory, uint64_t base, phys_t at,
-                                   uint64_t size_bytes, uint64_t bits, unsigned max_level);
-
 #endif
