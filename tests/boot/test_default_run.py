@@ -48,7 +48,7 @@ def test_tables_agree_with_the_stream(default_run: machine.Booted) -> None:
 
 def test_parameters_of_fork_cow(default_run: machine.Booted) -> None:
     params = {row["params"] for row in default_run.rows("timings")
-              if row["metric"] == "fork.latency"}
+              if (row["scenario"], row["metric"]) == ("fork-cow", "fork.latency")}
     assert params == {"pages=256", "pages=4096", "pages=16384"}
 
 

@@ -10,7 +10,8 @@ Boot = Callable[..., machine.Booted]
 # What takes minutes in software only takes longer for being large.
 SMALL = [*(f"{name}.regions=10,1000" for name in ("lookup", "map-among", "place-fragmented")),
          "teardown.regions=10000", "punch.pages=4096", "fork-huge.pages=16384",
-         "fork-cow.pages=256", "aslr.spaces=2000", "tables.slots=2000", "--memory", "512M"]
+         "fork-cow.pages=256", "aslr.spaces=2000", "tables.slots=2000",
+         "pressure-soak.rounds=20", "--memory", "512M", "--disk", "64M"]
 MACHINES = {
     "five levels": ["paging=5", *SMALL, "--", "-cpu", "max,la57=on"],
     "U-Boot": [*SMALL, "--firmware", "uboot"],
