@@ -211,4 +211,4 @@ ifneq ($(filter deps,$(MAKECMDGOALS)),)
 .NOTPARALLEL: # deps come before what needs them
 endif
 
--include $(patsubst %.o,%.d,$(CORE_O) $(EFI_O) $(HOST_O) $(FUZZ_O) $(wildcard $(BUILD)/*/tests/*/*.o))
+-include $(patsubst %.o,%.d,$(CORE_O) $(EFI_O) $(HOST_O) $(FUZZ_O) $(BUILD)/host/core/main.c.o $(wildcard $(BUILD)/*/tests/*/*.o))

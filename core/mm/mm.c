@@ -117,6 +117,11 @@ void mm_set_seed(uint64_t seed)
     mm.random = (struct random){seed};
 }
 
+void mm_set_map_around(unsigned page_count)
+{
+    mm.map_around = page_count;
+}
+
 void mm_inject(struct mm_inject inject)
 {
     frames_inject = (struct frames_inject){

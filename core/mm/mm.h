@@ -29,6 +29,9 @@ uint64_t mm_committed_pages(void); /* promised and not yet used */
 /* Everything random in the core follows from this; set before the first space is made. */
 void mm_set_seed(uint64_t seed);
 
+/* policy.map_around: how many pages a read fault on a resident page of a file maps, 0 (that one) or 16. */
+void mm_set_map_around(unsigned page_count);
+
 /* Fails the N-th of the allocations to come (frames and kernel objects alike), or every N-th; 0: off. */
 struct mm_inject {
     uint64_t nth;

@@ -2,6 +2,7 @@
 #include "core/script/boot_params.h"
 
 #include "core/fmt.h"
+#include "core/script/commands.h"
 #include "core/script/number.h"
 #include "core/script/suggest.h"
 
@@ -319,6 +320,59 @@ static result_t keep_override(struct boot_params *params, struct text word, stru
     return OK;
 }
 
+static const struct {
+    const char *name;
+    const char *words;
+    unsigned values[POLICY_VALUES_MAX];
+} policies[POLICY_COUNT] = {
+    [POLICY_MAP_AROUND] = {"map_around", "0 16", {0, 16}},
+};
+
+const char *policy_name(enum policy policy)
+{
+    return policies[policy].name;
+}
+
+size_t boot_params_policy(const struct boot_params *params, enum policy policy,
+                          unsigned values[POLICY_VALUES_MAX])
+{
+    size_t count = 0;
+    struct text rest = params->policies[policy];
+    while (rest.size > 0 && count < POLICY_VALUES_MAX) {
+        int index = words_index(policies[policy].words, text_cut(&rest, ','));
+        values[count++] = policies[policy].values[index];
+    }
+    return count;
+}
+
+/* Keeps policy.NAME=VALUES; later words win. */
+static result_t keep_policy(struct boot_params *params, struct text word, struct text name,
+                            struct text values, struct boot_params_error *error)
+{
+    size_t policy = 0;
+    while (policy < POLICY_COUNT && !text_is(name, policies[policy].name))
+        policy++;
+    if (policy == POLICY_COUNT) {
+        fmt_print(error->text, sizeof(error->text),
+                  "unknown boot parameter '%.*s' (the policies are: policy.%s)",
+                  TEXT_ARGS(shown(word)), policies[0].name);
+        return EINVAL;
+    }
+    struct text rest = values;
+    size_t count = 0;
+    bool good = values.size > 0;
+    for (; good && rest.size > 0; count++)
+        good = words_index(policies[policy].words, text_cut(&rest, ',')) >= 0;
+    if (!good || count > POLICY_VALUES_MAX) {
+        fmt_print(error->text, sizeof(error->text),
+                  "bad boot parameter '%.*s': 'policy.%s' takes some of %s, with commas between",
+                  TEXT_ARGS(shown(word)), policies[policy].name, policies[policy].words);
+        return EINVAL;
+    }
+    params->policies[policy] = values;
+    return OK;
+}
+
 static result_t apply_word(struct boot_params *params, struct text word,
                            struct boot_params_error *error)
 {
@@ -327,11 +381,9 @@ static result_t apply_word(struct boot_params *params, struct text word,
     if (key.size == word.size)
         return refuse_unknown(word, key, error);
     if (text_starts(key, "policy.")) {
-        fmt_print(
-            error->text, sizeof(error->text),
-            "boot parameter '%.*s' is not yet supported: policies arrive with a later version",
-            TEXT_ARGS(shown(word)));
-        return ENOTSUP;
+        struct text name = key;
+        (void)text_cut(&name, '.');
+        return keep_policy(params, word, name, value, error);
     }
     const struct parameter *parameter = find_parameter(key);
     if (parameter == NULL) {

@@ -26,6 +26,13 @@ struct boot_override {
     struct text word; /* as written, for messages */
 };
 
+/* What the core does by default and a run can set, and sweep: `policy.NAME=V1,V2`. */
+enum policy {
+    POLICY_MAP_AROUND, /* pages mapped by a read fault on a resident page of a file; 0: that one */
+    POLICY_COUNT,
+};
+#define POLICY_VALUES_MAX 2
+
 struct boot_params {
     struct text run;  /* empty: not given */
     struct text skip; /* empty: not given */
@@ -43,6 +50,7 @@ struct boot_params {
     enum on_exit on_exit;
     enum log_level log;
     bool selftest_panic; /* `selftest=panic`: the core panics on purpose, for tests */
+    struct text policies[POLICY_COUNT]; /* values, checked; empty: as the core likes */
     size_t override_count;
     struct boot_override overrides[BOOT_OVERRIDES_MAX];
 };
@@ -66,6 +74,11 @@ bool boot_params_are_ours(struct text *words);
 bool boot_params_is_ours(struct text word);
 /* Cuts the next word off *words, passing over blanks and comments; empty at the end. */
 struct text boot_params_cut_word(struct text *words);
+
+const char *policy_name(enum policy policy);
+/* The values that a run gives a policy, in the order given; 0: none. */
+size_t boot_params_policy(const struct boot_params *params, enum policy policy,
+                          unsigned values[POLICY_VALUES_MAX]);
 
 /* May this run show a menu? (`run=` without `menu=on`, or `menu=off`: no.) */
 bool boot_params_wants_menu(const struct boot_params *params);

@@ -42,6 +42,10 @@ struct sweep {
     size_t value_counts[SCRIPT_PARAMS_MAX];
     const struct expression **values[SCRIPT_PARAMS_MAX];
     struct value *current; /* of the combination at hand */
+    /* Policies that the run gives values, swept like further parameters. */
+    size_t policy_counts[POLICY_COUNT]; /* 0: not given */
+    unsigned policies[POLICY_COUNT][POLICY_VALUES_MAX];
+    unsigned policies_now[POLICY_COUNT];
 };
 
 /* Fills *sweep from the scenario and the boot parameters. EINVAL, ENOMEM with *why. */

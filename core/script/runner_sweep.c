@@ -1,5 +1,6 @@
 /* Parameters of a scenario: their values in this run, combinations, and needs that depend on them. */
 #include "core/fmt.h"
+#include "core/mm/mm.h"
 #include "core/script/expression.h"
 #include "core/script/runner_internal.h"
 
@@ -60,6 +61,33 @@ static result_t init_param(const struct runner *runner, struct sweep *sweep, siz
     return OK;
 }
 
+static void init_policies(const struct runner *runner, struct sweep *sweep)
+{
+    for (unsigned i = 0; i < POLICY_COUNT; i++) {
+        sweep->policy_counts[i] =
+            boot_params_policy(runner->args->params, (enum policy)i, sweep->policies[i]);
+        if (sweep->policy_counts[i] > 0)
+            sweep->combination_count *= sweep->policy_counts[i];
+    }
+}
+
+/* The last ones change fastest. Returns what is left of the combination's index. */
+static size_t set_policies(struct sweep *sweep, size_t index)
+{
+    static void (*const setters[POLICY_COUNT])(unsigned value) = {
+        [POLICY_MAP_AROUND] = mm_set_map_around,
+    };
+    for (unsigned i = POLICY_COUNT; i-- > 0;) {
+        size_t count = sweep->policy_counts[i];
+        if (count == 0)
+            continue;
+        sweep->policies_now[i] = sweep->policies[i][index % count];
+        setters[i](sweep->policies_now[i]);
+        index /= count;
+    }
+    return index;
+}
+
 result_t runner_sweep_init(const struct runner *runner, const struct scenario *scenario,
                            struct sweep *sweep, const char **why)
 {
@@ -68,6 +96,7 @@ result_t runner_sweep_init(const struct runner *runner, const struct scenario *s
     sweep->current = arena_alloc(runner->arena, SCRIPT_PARAMS_MAX * sizeof(struct value));
     if (sweep->current == NULL)
         return ENOMEM;
+    init_policies(runner, sweep);
     for (size_t i = 0; i < scenario->param_count; i++) {
         result_t result = init_param(runner, sweep, i);
         if (result == EINVAL)
@@ -88,6 +117,7 @@ result_t runner_sweep_compute(struct sweep *sweep, size_t index, struct compiler
 {
     size_t digits[SCRIPT_PARAMS_MAX];
     size_t count = sweep->scenario->param_count;
+    index = set_policies(sweep, index);
     for (size_t i = count; i > 0; i--) {
         digits[i - 1] = index % sweep->value_counts[i - 1];
         index /= sweep->value_counts[i - 1];
@@ -118,6 +148,12 @@ struct text runner_sweep_text(const struct sweep *sweep, const struct program *p
         else
             length +=
                 fmt_print(at, left, "%s%.*s=%ld", blank, TEXT_ARGS(name), (long)value->number);
+    }
+    for (unsigned i = 0; i < POLICY_COUNT && length < sizeof(text); i++) {
+        if (sweep->policy_counts[i] > 0)
+            length += fmt_print(text + length, sizeof(text) - length, "%spolicy.%s=%u",
+                                length > 0 ? " " : "", policy_name((enum policy)i),
+                                sweep->policies_now[i]);
     }
     if (length >= sizeof(text))
         length = sizeof(text) - 1;

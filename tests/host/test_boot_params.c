@@ -140,11 +140,27 @@ static void test_bad_words_are_named(void **state)
     assert_refused("a.b=", EINVAL, "SCENARIO.PARAM=VALUE");
 }
 
+static void test_policies(void **state)
+{
+    (void)state;
+    unsigned values[POLICY_VALUES_MAX];
+    assert_int_equal(parse(""), OK);
+    assert_int_equal(boot_params_policy(&params, POLICY_MAP_AROUND, values), 0);
+    assert_int_equal(parse("policy.map_around=0 policy.map_around=16,0"), OK);
+    assert_int_equal(boot_params_policy(&params, POLICY_MAP_AROUND, values), 2);
+    assert_int_equal(values[0], 16);
+    assert_int_equal(values[1], 0);
+    assert_refused("policy.map_around=8", EINVAL, "takes some of 0 16");
+    assert_refused("policy.map_around=", EINVAL, "takes some of 0 16");
+    assert_refused("policy.map_around=0,16,0", EINVAL, "takes some of 0 16");
+    assert_refused("policy.map_arounds=0", EINVAL, "policy.map_around");
+    assert_refused("policy.=0", EINVAL, "policy.map_around");
+}
+
 static void test_words_of_later_versions(void **state)
 {
     (void)state;
     assert_refused("phases=on", ENOTSUP, "'phases=on' is not yet supported");
-    assert_refused("policy.map_around=16", ENOTSUP, "is not yet supported");
 }
 
 static void test_overrides_are_limited(void **state)
@@ -269,6 +285,7 @@ int main(void)
         cmocka_unit_test(test_later_words_win),
         cmocka_unit_test(test_serial_ports),
         cmocka_unit_test(test_bad_words_are_named),
+        cmocka_unit_test(test_policies),
         cmocka_unit_test(test_words_of_later_versions),
         cmocka_unit_test(test_overrides_are_limited),
         cmocka_unit_test(test_long_words_are_cut_in_messages),
