@@ -173,8 +173,10 @@ static enum static_kind parse_parentheses(struct parser *parser)
         return STATIC_UNKNOWN;
     enum static_kind kind = parse_conditional(parser);
     parser->nesting--;
+    if (parser->failed)
+        return kind;
     skip_blanks(parser);
-    if (!parser->failed && peek(parser) != ')') {
+    if (peek(parser) != ')') {
         script_error(parser->scenario, open, "missing ')': nothing closes this parenthesis");
         return fail(parser);
     }
@@ -283,8 +285,10 @@ static enum static_kind parse_conditional(struct parser *parser)
         return STATIC_UNKNOWN;
     struct term *to_else = emit(parser, TERM_JUMP_FALSE, at);
     enum static_kind then_kind = parse_conditional(parser);
+    if (parser->failed)
+        return STATIC_UNKNOWN;
     skip_blanks(parser);
-    if (!parser->failed && peek(parser) != ':') {
+    if (peek(parser) != ':') {
         script_error(parser->scenario, at, "missing ':' for this '?'");
         return fail(parser);
     }

@@ -146,6 +146,22 @@ static void test_expressions(void **state)
     expect_error("set a @", 1, 7, "unexpected '@'");
 }
 
+/* Nothing is read behind the last byte, which ends the file. */
+static void test_expressions_that_end_too_early(void **state)
+{
+    (void)state;
+    static const char *const ends[] = {"(",     "((",    "1 + (",   "1 ?",
+                                       "1 ? (", "1 ? 2", "1 ? 2 :", "(1 ?"};
+    for (size_t i = 0; i < ARRAY_COUNT(ends); i++) {
+        char text[64];
+        int size = snprintf(text, sizeof(text), "scenario t \"a test\"\nif %s", ends[i]);
+        char *exact = malloc((size_t)size);
+        memcpy(exact, text, (size_t)size);
+        assert_true(load_text(exact, (size_t)size)->error_count > 0);
+        free(exact);
+    }
+}
+
 static void test_nested_expressions_are_bounded(void **state)
 {
     (void)state;
@@ -491,6 +507,7 @@ int main(void)
         cmocka_unit_test(test_what_comes_later),
         cmocka_unit_test(test_numbers),
         cmocka_unit_test(test_expressions),
+        cmocka_unit_test(test_expressions_that_end_too_early),
         cmocka_unit_test(test_nested_expressions_are_bounded),
         cmocka_unit_test(test_names_have_their_form),
         cmocka_unit_test(test_what_is_certainly_dead_or_alive),
