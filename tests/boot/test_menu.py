@@ -14,7 +14,7 @@ RUN_SECONDS = 120
 KEYS_MAX = 40
 # The menu redraws only what changes: look for words, not for lines.
 ENTER = "\r"
-HIGHLIGHTED = r"> \[[x ]\] ([a-z-]+)"
+HIGHLIGHTED = r"> \[[x ]\] ([a-z-]+)[^a-z-]"  # the whole name has arrived
 
 
 @pytest.fixture
