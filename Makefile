@@ -31,11 +31,16 @@ EFI_ASM   := $(call sources,asm,efi)
 SCENARIOS := $(call sources,scn,scenarios)
 # What of the loader needs no firmware is tested on the host.
 EFI_PURE_C := $(addprefix efi/,core_image.c escape.c line_editor.c memory_map.c page_tables.c utf16.c)
+# Some of the rest is tested there on a pretended firmware.
+EFI_PRETENDED_C := $(addprefix efi/,firmware.c free_memory.c notes.c ramdisk.c volume.c)
 # And what of the machine needs no PC.
 MACHINE_PURE_C := x86_64/nvme.c
-HOST_C    := $(filter-out core/main.c,$(call sources,c,$(ROOMS))) $(EFI_PURE_C) $(MACHINE_PURE_C) \
+HOST_C    := $(filter-out core/main.c,$(call sources,c,$(ROOMS))) $(EFI_PURE_C) $(EFI_PRETENDED_C) $(MACHINE_PURE_C) \
              $(sort $(wildcard $(addprefix tests/host/,machine*.c nvme_sim.c space_model*.c)))
 TESTS     := $(patsubst tests/host/%.c,%,$(sort $(wildcard tests/host/test_*.c)))
+# Those in which several CPUs work at once run under the thread sanitizer, too.
+TSAN_TESTS := test_lock test_machine_sim test_panic test_script_parallel test_shootdown test_space_threads \
+             test_wait
 FUZZERS   := $(patsubst tests/fuzz/%.c,%,$(call sources,c,tests/fuzz))
 
 # The core's font: any of X11's with 8x16 dots.
@@ -56,8 +61,10 @@ EFI_FLAGS  := $(COMMON) -O2 $(EFI_HEADER) -ffreestanding -fno-builtin-printf -mn
               -fno-asynchronous-unwind-tables
 EFI_LINK   := -nostdlib -pie --no-dynamic-linker -z text -z noexecstack -z max-page-size=4096 \
               --build-id=none -T efi/loader.ld
+# gcc warns that TSan does not follow fences; here none orders anything but atomics.
+TSAN_FLAGS := $(if $(filter gcc-thread,$(COMPILER)-$(SANITIZE)),-Wno-tsan)
 HOST_FLAGS := $(COMMON) -O1 $(EFI_HEADER) -Itests/host -pthread -fno-omit-frame-pointer \
-              -fsanitize=$(SANITIZE) -fno-sanitize-recover=all
+              -fsanitize=$(SANITIZE) -fno-sanitize-recover=all $(TSAN_FLAGS)
 FUZZ_FLAGS := $(filter-out -fsanitize=%,$(HOST_FLAGS)) -fsanitize=fuzzer-no-link,address,undefined
 export SOURCE_DATE_EPOCH := 1577836800
 
@@ -75,18 +82,21 @@ FUZZ_PROGRAMS := $(FUZZERS:%=$(BUILD)/fuzz/%)
 .DEFAULT_GOAL := all
 .SECONDARY:
 .DELETE_ON_ERROR:
-.PHONY: all host fuzz run test mutants bench image debug lint format clean deps help commands FORCE
+.PHONY: all host tsan fuzz run test mutants bench image debug lint format clean deps help commands FORCE
 
 all: $(BUILD)/BOOTX64.EFI ## builds build/BOOTX64.EFI, the whole of PageLab in one file
 
 host: $(HOST_PROGRAMS) ## builds the host programs: unit tests, pagelab-host, pagelab-check
+
+tsan: ## builds the tests of several CPUs at once for the thread sanitizer
+	@$(MAKE) --no-print-directory BUILD=$(BUILD)/tsan SANITIZE=thread $(TSAN_TESTS:%=$(BUILD)/tsan/host/%)
 
 fuzz: $(FUZZ_PROGRAMS) ## builds the fuzzers (clang)
 
 run: all ## boots it in QEMU, runs every scenario, writes results/<run>/ (ARGS="run=null --cpus 4")
 	tools/pagelab run $(ARGS)
 
-test: all host fuzz ## unit tests, hosted scenarios, fuzzers, some mutants, boot tests
+test: all host tsan fuzz ## unit tests, hosted scenarios, fuzzers, some mutants, boot tests
 	tests/run --build $(BUILD) $(ARGS)
 
 mutants: host ## puts old bugs back into a copy of the tree, one by one, and sees each caught

@@ -1,15 +1,16 @@
 /* What the loader hands to the core: plain data, versioned, no pointers into firmware.
  *
  * Concepts: one allocation of the loader (MEMORY_BOOT_DATA) holds this structure and everything that
- * it refers to; references are physical addresses, read through the direct map, which the loader's
- * boot page tables already have. The core never writes here. */
+ * it refers to, but for `record` and `ramdisk`, which have one each; references are physical addresses, read
+ * through the direct map, which the loader's boot page tables already have. The core never writes to it;
+ * only the record is its own. */
 #ifndef CORE_BOOT_INFO_H
 #define CORE_BOOT_INFO_H
 
 #include "core/types.h"
 
 #define BOOT_INFO_MAGIC 0x62614c6567615021ull /* "!PageLab" in memory order */
-#define BOOT_INFO_VERSION 2
+#define BOOT_INFO_VERSION 3
 
 /* The start of the direct map of physical memory; the same with 4 and 5 levels of page tables. */
 #define BOOT_DIRECT_MAP_BASE 0xffff800000000000ull
@@ -17,9 +18,9 @@
 #define BOOT_CORE_BASE 0xffffffff80000000ull
 
 enum boot_memory_kind {
-    MEMORY_USABLE,         /* free for the core: conventional, boot services code and data */
-    MEMORY_CORE,           /* the core's image as loaded, bss included */
-    MEMORY_BOOT_DATA,      /* boot_info, scenario texts, symbols: kept for the whole run */
+    MEMORY_USABLE,    /* free for the core: conventional, boot services code and data */
+    MEMORY_CORE,      /* the core's image as loaded, bss included */
+    MEMORY_BOOT_DATA, /* boot_info, scenario texts, symbols, RAM disk: kept for the whole run */
     MEMORY_BOOT_TEMPORARY, /* boot page tables and stack, the loader itself: free once the core's own
                               tables are loaded */
     MEMORY_TRAMPOLINE,     /* one page below 1 MiB for starting CPUs */
@@ -90,6 +91,10 @@ struct boot_info {
     /* Room for the run's text, formatted (core/record.h); empty when the run's end would lose it. Part of
      * MEMORY_BOOT_DATA. */
     struct boot_blob record;
+
+    /* What RAM disks begin with (core/mm/ramdisk.h): page aligned, zero behind its last byte to the end of
+     * that page. Empty: nothing. Part of MEMORY_BOOT_DATA. */
+    struct boot_blob ramdisk;
 
     struct boot_blob core_image;   /* physical range of the core, bss included */
     struct boot_blob symbol_table; /* Elf64_Sym array of core.elf */

@@ -10,6 +10,7 @@ enum fault_outcome {
     FAULT_PROT = 2,  /* the region lacks the right */
     FAULT_BUS = 3,   /* past the object's end, or its page cannot be read */
     FAULT_NOMEM = 4, /* no frame or table: the access ends with error ENOMEM */
+    FAULT_AGAIN = 5, /* inside core/mm: the region changes at this moment */
 };
 
 #define FAULT_NUMBER_BASE 100

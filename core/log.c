@@ -171,7 +171,8 @@ void log_bytes(const char *text, size_t size_bytes) NO_LOCK_ANALYSIS
 
 void log_panic_line(const char *format, ...)
 {
-    if (!__atomic_exchange_n(&console.panicking, true, __ATOMIC_ACQ_REL) && console.lock.held != 0)
+    if (!__atomic_exchange_n(&console.panicking, true, __ATOMIC_ACQ_REL) &&
+        lock_is_held(&console.lock))
         write("\r\n", 2); /* the line that was interrupted */
 
     char line[STAMP_MAX + LINE_MAX + 3];

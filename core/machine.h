@@ -35,7 +35,8 @@
  *   entry_t entry_table(phys_t, uint64_t bits)                     points to a table
  *   bool entry_is_present(entry_t); bool entry_is_page(entry_t, unsigned level)
  *   bool entry_is_table(entry_t)     present, and above level 1 no page; absent entries are 0
- *   entry_t entry_piece(entry_t large, unsigned index)    4 KiB of a 2 MiB page, with its rights
+ *   entry_t entry_piece(entry_t large, unsigned index)    4 KiB of a 2 MiB page, with its rights, without
+ *        ENTRY_SOFTWARE
  *   phys_t entry_phys(entry_t)       of a table or a 4 KiB page
  *   bool entry_is_writable(entry_t), entry_is_executable, entry_is_user, entry_is_global,
  *        entry_is_accessed, entry_is_dirty
@@ -43,7 +44,8 @@
  *   entry_t entry_suspend(entry_t)   not present for a moment; entry_is_suspended() tells it
  *   entry_t entry_resume(entry_t, phys_t, uint64_t bits)   present again, at another page
  *   bits, or-ed: ENTRY_WRITE, ENTRY_NO_EXEC, ENTRY_USER, ENTRY_GLOBAL,
- *        ENTRY_UNCACHED, ENTRY_WRITE_COMBINING (write-back without either), ENTRY_TABLE_BITS */
+ *        ENTRY_UNCACHED, ENTRY_WRITE_COMBINING (write-back without either), ENTRY_TABLE_BITS,
+ *        ENTRY_SOFTWARE (core/mm's own: the machine does not look at it) */
 #include "machine_inline.h"
 
 struct block_device;
@@ -108,13 +110,27 @@ enum machine_exit { EXIT_POWEROFF, EXIT_REBOOT, EXIT_HALT, EXIT_QEMU };
 
 /* --- CPUs ----------------------------------------------------------------------------------------- */
 
-/* Runs function(argument) on another CPU and waits, halted, until it has returned. Not with locks
- * held. With `cpu` this one: a plain call. */
+/* Gives another CPU function(argument) to run, after what it has been given before, and does not wait
+ * for it. Not with locks held. With `cpu` this one: a plain call. */
+void machine_cpu_start(unsigned cpu, void (*function)(void *argument), void *argument);
+/* Waits, halted, until what this CPU started on the other one has returned. */
+void machine_cpu_finish(unsigned cpu);
+/* Both, one after the other. */
 void machine_cpu_run(unsigned cpu, void (*function)(void *argument), void *argument);
-/* Waits for an interrupt. */
+/* Waits for an interrupt, and takes it, whether interrupts are on or off. */
 void machine_halt(void);
+/* machine_halt() on that CPU returns, now or the next time that it is called there. */
+void machine_wake(unsigned cpu);
+/* Interrupts that CPU: it calls machine_request_handler(), with interrupts off, as soon as it takes
+ * interrupts; and before, where it waits (core/wait.h). What was stored before is seen there. */
+void machine_request(unsigned cpu);
+/* May be called although nothing is requested. The core sets it, like the fault handler. */
+extern void (*machine_request_handler)(void);
 /* Stops all other CPUs for good; for panics. Bounded. */
 void machine_stop_others(void);
+/* Where that CPU was when it was stopped, and the calls that led there, as far as this can be known,
+ * through log_panic_line(). */
+void machine_describe_other(unsigned cpu);
 
 /* --- address translation of this CPU --------------------------------------------------------------- */
 
@@ -172,6 +188,9 @@ struct machine_access {
 
 /* Runs the row on this CPU in the space whose root is loaded. Interrupts stay as they are. */
 void machine_access(struct machine_access *access);
+/* For checks: does an address that no table maps any more still translate, for a user's read on this
+ * CPU? Interrupts are off. May be called in the midst of a row and of a fault. */
+bool machine_still_translates(virt_t address);
 /* The kernel's view of this CPU's sample page. */
 uint64_t *machine_slots(void);
 /* The user program's page and this CPU's sample page; the core maps them in the harness window at

@@ -4,6 +4,7 @@
 #include "core/check.h"
 #include "core/display.h"
 #include "core/fmt.h"
+#include "core/lock.h"
 #include "core/log.h"
 #include "core/machine.h"
 #include "core/mm/mm.h"
@@ -142,6 +143,56 @@ __attribute__((noinline)) static void selftest_panic(void)
     panic("asked for by selftest=panic");
 }
 
+/* For the test of the watchdog: CPU 2, if there is one, waits for what CPU 1 does not give back. */
+static struct lock selftest_lock;
+
+__attribute__((noinline)) static void selftest_hang_here(void *argument)
+{
+    lock_acquire(argument);
+    if (machine_cpu()->index != 0) /* which has the watchdog */
+        (void)machine_irq_disable();
+    for (;;)
+        machine_pause();
+}
+
+static void selftest_wait_for_lock(void *argument)
+{
+    lock_acquire(argument);
+    lock_release(argument);
+}
+
+/* The watchdog is set when everybody is where it is to find them. */
+static void selftest_hang(void)
+{
+    unsigned last = 1;
+    lock_init(&selftest_lock, RANK_SPACES, "selftest");
+    if (machine_cpu_count() < 2) {
+        machine_watchdog(2);
+        selftest_hang_here(&selftest_lock);
+    }
+    machine_cpu_start(1, selftest_hang_here, &selftest_lock);
+    while (!lock_is_held(&selftest_lock))
+        machine_pause();
+    if (machine_cpu_count() > 2) {
+        last = 2;
+        machine_cpu_start(last, selftest_wait_for_lock, &selftest_lock);
+        while (__atomic_load_n(&cpus[last].waits_for, __ATOMIC_ACQUIRE) == NULL)
+            machine_pause();
+    }
+    machine_watchdog(2);
+    machine_cpu_finish(last);
+}
+
+static void run_selftest(enum selftest selftest)
+{
+    if (selftest == SELFTEST_PANIC)
+        selftest_panic();
+    if (selftest == SELFTEST_HANG)
+        selftest_hang();
+    if (selftest == SELFTEST_STALE)
+        mm_debug_stale_translation();
+}
+
 static enum run_status run_scenarios(const struct boot_info *boot)
 {
     struct arena arena;
@@ -163,7 +214,6 @@ static enum run_status run_scenarios(const struct boot_info *boot)
         refuse(blob_text(boot->fatal));
     if (params_error.text[0] != '\0')
         refuse(text_of(params_error.text));
-    if (params.selftest_panic)
-        selftest_panic();
+    run_selftest(params.selftest);
     end(run_scenarios(boot));
 }

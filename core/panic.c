@@ -4,6 +4,7 @@
  * says so in one line and ends at once; a third one halts. */
 #include "core/panic.h"
 
+#include "core/blame.h"
 #include "core/check.h"
 #include "core/display.h"
 #include "core/fmt.h"
@@ -13,6 +14,8 @@
 
 #define STATUS_PANIC 2
 #define MESSAGE_MAX 512
+/* So many other CPUs are described with the calls that led to where they were. */
+#define BACKTRACES_MAX 8
 
 unsigned check_level;
 unsigned panic_exit = EXIT_POWEROFF;
@@ -23,6 +26,7 @@ void (*panic_finish_report)(void);
 /* 1 + index of the CPU that panics. */
 static uint32_t panicking;
 static unsigned depth;
+static unsigned guilty = CPU_MAX; /* the CPU that does not answer; CPU_MAX: it is not about one */
 
 /* Returns on the reporting CPU only, at its first panic. */
 static void enter(const char *message)
@@ -53,8 +57,22 @@ static void describe_locks(void)
         log_panic_line("locks held: not recorded (check=debug records them)");
     else if (cpu->held_count == 0)
         log_panic_line("locks held: none");
-    for (uint32_t i = 0; i < cpu->held_count && i < CPU_LOCKS_HELD_MAX; i++)
-        log_panic_line("lock held: '%s', taken at %p", cpu->held[i].lock->name, cpu->held[i].where);
+}
+
+/* The others have been stopped. Idle ones are passed over. */
+static void describe_others(void)
+{
+    unsigned shown = 0;
+    unsigned me = machine_cpu()->index;
+    (void)blame_describe(me);
+    if (guilty != CPU_MAX) {
+        log_panic_line("CPU %u does not answer", guilty);
+        machine_describe_other(guilty);
+    }
+    for (unsigned cpu = 0; cpu < machine_cpu_count(); cpu++) {
+        if (cpu != me && blame_describe(cpu) && cpu != guilty && ++shown <= BACKTRACES_MAX)
+            machine_describe_other(cpu);
+    }
 }
 
 [[gnu::noreturn]] static void finish(void)
@@ -62,6 +80,7 @@ static void describe_locks(void)
     if (panic_describe_scenario != NULL)
         panic_describe_scenario();
     describe_locks();
+    describe_others();
     if (panic_finish_report != NULL)
         panic_finish_report();
     display_wait();
@@ -82,6 +101,16 @@ void panic_at(const char *file, int line, const char *format, ...)
     log_panic_line("at %s:%d", file, line);
     machine_describe_cpu();
     finish();
+}
+
+void panic_hung(unsigned seconds)
+{
+    unsigned me = machine_cpu()->index;
+    unsigned last = blame_find(me);
+    if (last == me)
+        panic("hung: no sign of life for %u s", seconds);
+    guilty = last;
+    panic("hung: no sign of life for %u s, CPU %u does not answer", seconds, last);
 }
 
 void panic_exception(void (*dump)(const void *context), const void *context, const char *format,

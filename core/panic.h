@@ -22,6 +22,9 @@ extern unsigned panic_exit;
 
 #define panic(...) panic_at(__FILE__, __LINE__, __VA_ARGS__)
 
+/* The watchdog has waited for so long. Names the CPU that does not answer, if this one waits for another. */
+[[gnu::noreturn]] void panic_hung(unsigned seconds);
+
 /* The same for an exception: `dump` (may be NULL) is called with `context` to print registers and a
  * backtrace from where it happened, instead of from here. */
 [[gnu::noreturn]] void panic_exception(void (*dump)(const void *context), const void *context,

@@ -25,6 +25,12 @@ static inline uint64_t random_next(struct random *random)
     return value;
 }
 
+/* The same of a source that several CPUs draw from. */
+static inline uint64_t random_next_shared(struct random *random)
+{
+    return splitmix64(__atomic_fetch_add(&random->state, 0x9e3779b97f4a7c15ull, __ATOMIC_RELAXED));
+}
+
 /* Exactly uniform in 0..bound-1 (rejection, expected draws below 2); bound is not 0. */
 static inline uint64_t random_below(struct random *random, uint64_t bound)
 {

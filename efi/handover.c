@@ -203,6 +203,7 @@ static EFI_STATUS prepare_boot_data(struct handover *handover, const struct hand
         .fatal = put_blob(&arena, args->fatal),
         .notes = put_blob(&arena, notes_text()),
         .record = args->record,
+        .ramdisk = args->ramdisk,
         .core_image = {handover->core_span.start, handover->core.size_bytes},
         .symbol_table = put_blob(&arena, handover->core.symbol_table),
         .string_table = put_blob(&arena, handover->core.string_table),
@@ -229,6 +230,8 @@ static result_t paint_own(struct handover *handover)
         {handover->data_span.start, handover->data_span.page_count, MEMORY_BOOT_DATA,
          EfiLoaderData},
         {info->record.start, info->record.size_bytes / PAGE_SIZE, MEMORY_BOOT_DATA, EfiLoaderData},
+        {info->ramdisk.start, page_ceil(info->ramdisk.size_bytes) / PAGE_SIZE, MEMORY_BOOT_DATA,
+         EfiLoaderData},
         {info->trampoline, info->trampoline != 0, MEMORY_TRAMPOLINE, EfiLoaderData},
     };
     for (size_t i = 0; i < ARRAY_COUNT(own); i++) {

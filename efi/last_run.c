@@ -3,6 +3,7 @@
 
 #include "core/fmt.h"
 #include "core/record.h"
+#include "efi/free_memory.h"
 #include "efi/notes.h"
 
 #define LOG_PATH "\\pagelab\\results\\RUN.log"
@@ -14,61 +15,6 @@
 #define RECORD_MAX (16 * MIB)
 /* Of all free memory, so much is spent on it. */
 #define RECORD_SHARE 256
-
-/* --- the firmware's memory map -------------------------------------------------------------------------- */
-
-struct free_memory {
-    const char *descriptors;
-    UINTN size, stride;
-};
-
-/* A copy of the map that the firmware does not change; empty without memory. */
-static struct free_memory free_memory_get(void)
-{
-    struct free_memory map = {NULL, 0, 0};
-    UINTN key = 0;
-    UINT32 version = 0;
-    UINTN size = 0;
-    (void)firmware.boot->GetMemoryMap(&size, NULL, &key, &map.stride, &version);
-    size += 16 * map.stride; /* the buffer itself makes it longer */
-    void *buffer = size > 0 ? firmware_pool(size) : NULL;
-    if (buffer == NULL)
-        return map;
-    map.size = size;
-    if (EFI_ERROR(firmware.boot->GetMemoryMap(&map.size, buffer, &key, &map.stride, &version)) ||
-        map.stride < sizeof(EFI_MEMORY_DESCRIPTOR))
-        map.size = 0;
-    map.descriptors = buffer;
-    return map;
-}
-
-static void free_memory_put(struct free_memory *map)
-{
-    if (map->descriptors != NULL)
-        firmware_pool_free((void *)map->descriptors);
-}
-
-struct stretch {
-    uint64_t start;
-    uint64_t end;
-};
-
-/* The next free stretch from *offset on; false at the end. */
-static bool next_stretch(const struct free_memory *map, UINTN *offset, struct stretch *stretch)
-{
-    while (*offset + map->stride <= map->size) {
-        EFI_MEMORY_DESCRIPTOR descriptor;
-        memcpy(&descriptor, map->descriptors + *offset, sizeof(descriptor));
-        *offset += map->stride;
-        if (descriptor.Type != EfiConventionalMemory)
-            continue;
-        *stretch =
-            (struct stretch){descriptor.PhysicalStart,
-                             descriptor.PhysicalStart + descriptor.NumberOfPages * PAGE_SIZE};
-        return true;
-    }
-    return false;
-}
 
 static uint64_t align_up(uint64_t address)
 {
@@ -110,7 +56,7 @@ void last_run_find(struct last_run *last_run)
     struct stretch stretch;
     UINTN offset = 0;
     *last_run = (struct last_run){.memory = NULL};
-    while (next_stretch(&map, &offset, &stretch) && !find_in(last_run, &stretch))
+    while (free_memory_next(&map, &offset, &stretch) && !find_in(last_run, &stretch))
         ;
     free_memory_put(&map);
 }
@@ -185,15 +131,13 @@ void last_run_save(struct last_run *last_run, const struct volume *volume)
 
 /* --- the run to come ------------------------------------------------------------------------------------------ */
 
-static struct stretch largest_stretch(uint64_t *total_bytes)
+static struct stretch largest_stretch(void)
 {
     struct free_memory map = free_memory_get();
     struct stretch stretch;
     struct stretch largest = {0, 0};
     UINTN offset = 0;
-    *total_bytes = 0;
-    while (next_stretch(&map, &offset, &stretch)) {
-        *total_bytes += stretch.end - stretch.start;
+    while (free_memory_next(&map, &offset, &stretch)) {
         if (stretch.end - stretch.start > largest.end - largest.start)
             largest = stretch;
     }
@@ -203,9 +147,8 @@ static struct stretch largest_stretch(uint64_t *total_bytes)
 
 struct boot_blob run_record_allocate(void)
 {
-    uint64_t total;
-    struct stretch stretch = largest_stretch(&total);
-    uint64_t size = total / RECORD_SHARE & ~(PAGE_SIZE - 1);
+    struct stretch stretch = largest_stretch();
+    uint64_t size = free_memory_bytes() / RECORD_SHARE & ~(PAGE_SIZE - 1);
     size = size > RECORD_MIN ? size : RECORD_MIN;
     size = size < RECORD_MAX ? size : RECORD_MAX;
     EFI_PHYSICAL_ADDRESS start = align_up(stretch.start + (stretch.end - stretch.start) / 2);

@@ -6,6 +6,7 @@
 #include "efi/keyboard.h"
 #include "efi/last_run.h"
 #include "efi/menu.h"
+#include "efi/ramdisk.h"
 
 /* How long a message about a failed start stays when nobody presses a key. */
 #define FAILURE_SECONDS 30
@@ -60,6 +61,8 @@ static EFI_STATUS start(const struct choice *choice, const struct volume *volume
         .fatal = {fatal, fatal_size},
         .record = prepare_record(choice, volume),
     };
+    args.ramdisk =
+        ramdisk_load(volume); /* the record comes first: its place is to be the same each time */
     return handover(&args);
 }
 

@@ -6,6 +6,8 @@
 #define PATH_MAX 192
 /* Far more entries than a directory has that a person made; a broken file system may list for ever. */
 #define DIRECTORY_ENTRIES_MAX 4096
+/* Of one request to the firmware: some drivers take memory of that size meanwhile. */
+#define READ_MAX (4 * MIB)
 
 static const EFI_GUID file_system_guid = EFI_SIMPLE_FILE_SYSTEM_PROTOCOL_GUID;
 static const EFI_GUID loaded_image_guid = EFI_LOADED_IMAGE_PROTOCOL_GUID;
@@ -84,34 +86,51 @@ union file_info {
     char storage[sizeof(EFI_FILE_INFO) + 512];
 };
 
-static EFI_STATUS read_all(EFI_FILE_PROTOCOL *file, size_t limit, struct text *content)
+/* EFI_NOT_FOUND: it is a directory. */
+static EFI_STATUS file_size(EFI_FILE_PROTOCOL *file, uint64_t *size_bytes)
 {
     union file_info info;
     UINTN size = sizeof(info);
     EFI_GUID guid = file_info_guid;
     EFI_STATUS status = file->GetInfo(file, &guid, &size, &info);
+    if (!EFI_ERROR(status) && (info.info.Attribute & EFI_FILE_DIRECTORY) != 0)
+        status = EFI_NOT_FOUND;
+    *size_bytes = EFI_ERROR(status) ? 0 : info.info.FileSize;
+    return status;
+}
+
+/* Exactly so many bytes, or EFI_END_OF_FILE. */
+static EFI_STATUS read_exactly(EFI_FILE_PROTOCOL *file, char *data, size_t wanted)
+{
+    while (wanted > 0) {
+        UINTN size = wanted < READ_MAX ? wanted : READ_MAX;
+        EFI_STATUS status = file->Read(file, &size, data);
+        if (EFI_ERROR(status))
+            return status;
+        if (size == 0)
+            return EFI_END_OF_FILE;
+        data += size;
+        wanted -= size;
+    }
+    return EFI_SUCCESS;
+}
+
+static EFI_STATUS read_all(EFI_FILE_PROTOCOL *file, size_t limit, struct text *content)
+{
+    uint64_t size_bytes;
+    EFI_STATUS status = file_size(file, &size_bytes);
     if (EFI_ERROR(status))
         return status;
-    if ((info.info.Attribute & EFI_FILE_DIRECTORY) != 0)
-        return EFI_NOT_FOUND;
-    size_t wanted = info.info.FileSize <= limit ? (size_t)info.info.FileSize : limit + 1;
+    size_t wanted = size_bytes <= limit ? (size_t)size_bytes : limit + 1;
     char *data = firmware_pool(wanted + 1);
     if (data == NULL)
         return EFI_OUT_OF_RESOURCES;
-
-    size_t done = 0;
-    while (done < wanted) {
-        size = wanted - done;
-        status = file->Read(file, &size, data + done);
-        if (EFI_ERROR(status) || size == 0)
-            break;
-        done += size;
-    }
-    if (done < wanted) {
+    status = read_exactly(file, data, wanted);
+    if (EFI_ERROR(status)) {
         firmware_pool_free(data);
-        return EFI_ERROR(status) ? status : EFI_END_OF_FILE;
+        return status;
     }
-    *content = (struct text){data, done};
+    *content = (struct text){data, wanted};
     return EFI_SUCCESS;
 }
 
@@ -125,6 +144,34 @@ EFI_STATUS volume_read(const struct volume *volume, const char *path, size_t lim
     if (EFI_ERROR(status))
         return status;
     status = read_all(file, limit, content);
+    (void)file->Close(file);
+    return status;
+}
+
+EFI_STATUS volume_size(const struct volume *volume, const char *path, uint64_t *size_bytes)
+{
+    EFI_FILE_PROTOCOL *file;
+    *size_bytes = 0;
+    if (volume->root == NULL)
+        return EFI_NOT_FOUND;
+    EFI_STATUS status = open_file(volume->root, path, &file);
+    if (EFI_ERROR(status))
+        return status;
+    status = file_size(file, size_bytes);
+    (void)file->Close(file);
+    return status;
+}
+
+EFI_STATUS volume_read_into(const struct volume *volume, const char *path, void *memory,
+                            size_t size_bytes)
+{
+    EFI_FILE_PROTOCOL *file;
+    if (volume->root == NULL)
+        return EFI_NOT_FOUND;
+    EFI_STATUS status = open_file(volume->root, path, &file);
+    if (EFI_ERROR(status))
+        return status;
+    status = read_exactly(file, memory, size_bytes);
     (void)file->Close(file);
     return status;
 }

@@ -21,6 +21,13 @@ void volume_open(struct volume *volume);
 [[nodiscard]] EFI_STATUS volume_read(const struct volume *volume, const char *path, size_t limit,
                                      struct text *content);
 
+/* The size of a file. EFI_NOT_FOUND when it does not exist. */
+[[nodiscard]] EFI_STATUS volume_size(const struct volume *volume, const char *path,
+                                     uint64_t *size_bytes);
+/* Reads the first size_bytes of a file. EFI_END_OF_FILE: it has less. */
+[[nodiscard]] EFI_STATUS volume_read_into(const struct volume *volume, const char *path,
+                                          void *memory, size_t size_bytes);
+
 /* Writes a whole file in place of an older one; the directories of its path are made. EFI_NOT_FOUND
  * without a volume. */
 [[nodiscard]] EFI_STATUS volume_write(const struct volume *volume, const char *path,

@@ -3,6 +3,8 @@
 
 #include "core/machine.h"
 #include "x86_64/cpu_local.h"
+#include "x86_64/descriptors.h"
+#include "x86_64/instructions.h"
 #include "x86_64/paging.h"
 
 /* As in access.asm. */
@@ -156,4 +158,24 @@ void machine_access(struct machine_access *access)
     report(access, &run, end);
     if (access->timed && access->end == ACCESS_FAULTED && access->done < MACHINE_SLOTS)
         local->slots[access->done] = now - run.start;
+}
+
+/* A run within a run, perhaps, or within a fault: both find their way back and their address as before. */
+bool machine_still_translates(virt_t address)
+{
+    struct cpu_local *local = cpu_local();
+    uint64_t way_back = local->tss.rsp[0];
+    uint64_t fault_address = cr2_read();
+    struct run run = {
+        .rip = places.program + user_loops[LOOP_READ][0],
+        .rsp = local->slots_user + 8,
+        .address = address.value,
+        .remaining = 1,
+    };
+    descriptors_try_page_fault(true);
+    enum run_end end = run_enter_user(&run);
+    descriptors_try_page_fault(false);
+    cr2_write(fault_address);
+    local->tss.rsp[0] = way_back;
+    return end == RUN_END_DONE;
 }

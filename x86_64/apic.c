@@ -201,10 +201,10 @@ void apic_send(uint32_t id, uint32_t command)
         msr_write(MSR_X2APIC + APIC_COMMAND, (uint64_t)id << 32 | command);
         return;
     }
+    /* An interrupt in between could send another. */
+    uint64_t flags = machine_irq_disable();
     for (unsigned i = 0; i < COMMAND_WAIT_MAX && (read(APIC_COMMAND) & COMMAND_PENDING) != 0; i++)
         machine_pause();
-    /* An interrupt between the two halves could send another. */
-    uint64_t flags = machine_irq_disable();
     write(APIC_COMMAND_HIGH, id << 24);
     write(APIC_COMMAND, command);
     machine_irq_restore(flags);

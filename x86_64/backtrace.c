@@ -124,24 +124,27 @@ static bool find_interrupted(const uint64_t frame[2], uint64_t frame_pointer, ui
 }
 
 /* A run keeps its caller's registers where run_enter_* (access.asm) pushed them. */
-static bool find_caller_of_run(uint64_t rip, uint64_t *caller, uint64_t *rbp)
+static bool find_caller_of_run(const struct cpu_local *local, uint64_t rip, uint64_t *caller,
+                               uint64_t *rbp)
 {
     uint64_t pushed[9]; /* run, flags, r15 to r12, rbx, rbp, return address */
     if (rip >= MACHINE_KERNEL_LOW && !is_within(rip, kernel_loops_start, kernel_loops_end))
         return false;
-    if (!paging_read(cpu_local()->tss.rsp[0], pushed, sizeof(pushed)))
+    if (!paging_read(local->tss.rsp[0], pushed, sizeof(pushed)))
         return false;
     *rbp = pushed[7];
     *caller = pushed[8];
     return true;
 }
 
-void backtrace_print(uint64_t address, uint64_t frame_pointer, uint64_t stack_pointer)
+void backtrace_print(const struct code_place *place, const struct cpu_local *local)
 {
     uint64_t caller;
+    uint64_t frame_pointer = place->rbp;
+    uint64_t stack_pointer = place->rsp;
     unsigned number = 0;
     log_panic_line("backtrace:");
-    print_call(number++, address, false);
+    print_call(number++, place->rip, false);
     if (stack_pointer % 8 == 0 && stack_pointer >= MACHINE_KERNEL_LOW &&
         paging_read(stack_pointer, &caller, sizeof(caller)) && is_return_address(caller))
         print_call(number++, caller, true);
@@ -156,7 +159,7 @@ void backtrace_print(uint64_t address, uint64_t frame_pointer, uint64_t stack_po
         next = frame[0];
         if (find_interrupted(frame, frame_pointer, &interrupted, &next)) {
             print_call(number++, interrupted, false);
-            if (find_caller_of_run(interrupted, &caller, &next))
+            if (find_caller_of_run(local, interrupted, &caller, &next))
                 print_call(number++, caller, true);
         }
         if (next <= frame_pointer)
@@ -167,7 +170,7 @@ void backtrace_print(uint64_t address, uint64_t frame_pointer, uint64_t stack_po
 
 void machine_backtrace(void)
 {
-    uint64_t here;
-    __asm__("leaq 0(%%rip), %0" : "=r"(here));
-    backtrace_print(here, (uint64_t)__builtin_frame_address(0), 0);
+    struct code_place here = {.rbp = (uint64_t)__builtin_frame_address(0)};
+    __asm__("leaq 0(%%rip), %0" : "=r"(here.rip));
+    backtrace_print(&here, cpu_local());
 }

@@ -26,6 +26,7 @@ void cpu_local_init(unsigned index, uint32_t apic_id)
     struct cpu_local *local = &cpu_locals[index];
     cpus[index].self = &cpus[index];
     cpus[index].index = index;
+    cpus[index].tag = (uint16_t)(index + 1);
     local->cpu = &cpus[index];
     local->apic_id = apic_id;
     local->tss.io_map_base = sizeof(struct tss); /* beyond the limit: no port for ring 3 */

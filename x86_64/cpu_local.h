@@ -1,4 +1,4 @@
-/* What the machine keeps for each CPU beside the core's struct cpu: task state, work mailbox, timer.
+/* What the machine keeps for each CPU beside the core's struct cpu: task state, timer.
  *
  * Concepts: %gs holds the address of this CPU's block whenever the kernel runs; the user's %gs base
  * is 0, and swapgs exchanges the two on entry from ring 3 and on return to it. */
@@ -25,26 +25,25 @@ struct tss {
     uint16_t io_map_base;
 } __attribute__((packed));
 
-/* Work that one CPU gives another: idle -> claimed -> posted -> done -> idle. */
-enum work_state { WORK_IDLE, WORK_CLAIMED, WORK_POSTED, WORK_DONE };
+/* A place in running code: enough for a backtrace from there. */
+struct code_place {
+    uint64_t rip;
+    uint64_t rbp;
+    uint64_t rsp; /* of a function that may have no frame yet; 0: it has one */
+};
 
 struct cpu_local {
     struct cpu *cpu;  /* first: machine_cpu() reads it; immutable */
     uint32_t apic_id; /* immutable */
     /* tss.rsp[0] is also where a run (access.asm) finds its way back. */
     struct tss tss;
-    uint32_t stopped; /* by machine_stop_others(): set by its CPU, never reset */
+    uint32_t stopped;             /* by machine_stop_others(): set by its CPU, never reset; */
+    struct code_place stopped_at; /* there */
 
     /* The sample page as the kernel and as the user program see it; immutable once known. */
     uint64_t *slots;
     uint64_t slots_user;
     unsigned run_access; /* of the run under way: ACCESS_WRITE, ACCESS_EXEC or neither */
-
-    /* The mailbox: whoever moves the state from idle owns the rest until it is idle again. */
-    uint32_t work_state; /* enum work_state */
-    uint32_t work_from;  /* index of the CPU to wake when it is done */
-    void (*work_function)(void *argument);
-    void *work_argument;
 
     /* Absolute deadlines in ticks, 0: none. Owned by this CPU. */
     ticks_t wake_deadline;

@@ -43,6 +43,7 @@ static struct global_table global_table __attribute__((aligned(64))) = {
 };
 static struct gate gates[GATE_COUNT] __attribute__((aligned(4096)));
 static struct gate measuring_gates[GATE_COUNT] __attribute__((aligned(4096)));
+static struct gate trying_gates[GATE_COUNT] __attribute__((aligned(4096)));
 
 static struct gate gate_for(const void *entry, enum ist ist)
 {
@@ -80,6 +81,8 @@ void descriptors_init(void)
         gate_for(&trap_stubs_paranoid[IST_MACHINE_CHECK - 1], IST_MACHINE_CHECK);
     gates[VECTOR_PAGE_FAULT] =
         gate_for(features_smap ? (void *)fault_entry_smap : (void *)fault_entry, IST_NONE);
+    memcpy(trying_gates, gates, sizeof(gates));
+    trying_gates[VECTOR_PAGE_FAULT] = gate_for((void *)fault_entry_try, IST_NONE);
 }
 
 static void load_gates(const struct gate *table)
@@ -127,4 +130,9 @@ void descriptors_replace_page_fault(void (*entry)(void))
     memcpy(measuring_gates, gates, sizeof(gates));
     measuring_gates[VECTOR_PAGE_FAULT] = gate_for((void *)entry, IST_NONE);
     load_gates(measuring_gates);
+}
+
+void descriptors_try_page_fault(bool trying)
+{
+    load_gates(trying ? trying_gates : gates);
 }

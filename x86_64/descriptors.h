@@ -21,6 +21,7 @@
 #define VECTOR_LEGACY_IRQ_END 0x30
 #define VECTOR_WAKE 0xf0
 #define VECTOR_TIMER 0xf1
+#define VECTOR_REQUEST 0xf2
 #define VECTOR_SPURIOUS 0xff
 
 /* A gate of the interrupt descriptor table. Intel SDM vol. 3A, 6.14.1. */
@@ -42,5 +43,8 @@ void descriptors_load(unsigned index);
 /* Puts `entry` in the place of the page-fault entry on this CPU alone, until the next call with NULL.
  * For measuring; interrupts are off. */
 void descriptors_replace_page_fault(void (*entry)(void));
+
+/* Page faults on this CPU lead to fault_entry_try(), or as usual again; interrupts are off. */
+void descriptors_try_page_fault(bool trying);
 
 #endif

@@ -92,6 +92,11 @@ static inline void cr0_write(uint64_t value)
     __asm__ volatile("movq %0, %%cr0" : : "r"(value) : "memory");
 }
 
+static inline void cr2_write(uint64_t value)
+{
+    __asm__ volatile("movq %0, %%cr2" : : "r"(value) : "memory");
+}
+
 static inline uint64_t cr2_read(void)
 {
     uint64_t value;

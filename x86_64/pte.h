@@ -28,6 +28,7 @@ typedef uint64_t entry_t;
 #define ENTRY_DIRTY (1ull << 6)
 #define ENTRY_LARGE (1ull << 7)
 #define ENTRY_GLOBAL (1ull << 8)
+#define ENTRY_SOFTWARE (1ull << 9)
 #define ENTRY_NO_EXEC (1ull << 63)
 #define ENTRY_ADDRESS_MASK 0x000ffffffffff000ull
 
@@ -60,6 +61,44 @@ static inline bool machine_is_canonical(uint64_t address)
     return (uint64_t)((int64_t)(address << unused) >> unused) == address;
 }
 
+/* Other CPUs look at entries at any time. Free of cost. */
+static inline entry_t entry_load(const entry_t *entry)
+{
+    return __atomic_load_n(entry, __ATOMIC_ACQUIRE);
+}
+
+/* For who holds the lock of what the entry shows: nobody but a processor, which marks it as used, writes to
+ * it meanwhile. */
+static inline entry_t entry_peek(const entry_t *entry)
+{
+#ifdef __SANITIZE_THREAD__
+    return __atomic_load_n(entry, __ATOMIC_RELAXED);
+#else
+    return *entry;
+#endif
+}
+
+/* Takes W. For who holds that lock. */
+static inline void entry_drop_write(entry_t *entry)
+{
+#ifdef __SANITIZE_THREAD__
+    __atomic_fetch_and(entry, ~ENTRY_WRITE, __ATOMIC_RELAXED);
+#else
+    *entry &= ~ENTRY_WRITE;
+#endif
+}
+
+/* Takes W where others may change the entry meanwhile; a full barrier. */
+static inline void entry_drop_write_shared(entry_t *entry)
+{
+    __atomic_fetch_and(entry, ~ENTRY_WRITE, __ATOMIC_SEQ_CST);
+}
+
+static inline void entry_store(entry_t *entry, entry_t value)
+{
+    __atomic_store_n(entry, value, __ATOMIC_RELEASE);
+}
+
 /* An entry that maps a page of that level (2 MiB and 1 GiB pages aligned to their size). */
 static inline entry_t entry_page(phys_t page, uint64_t bits, unsigned level)
 {
@@ -90,10 +129,10 @@ static inline bool entry_is_table(entry_t entry)
     return (int8_t)entry > 0;
 }
 
-/* The 4 KiB entry that shows one piece of a 2 MiB page with the same rights. */
+/* The 4 KiB entry that shows one piece of a 2 MiB page with the same rights and memory type. */
 static inline entry_t entry_piece(entry_t large, unsigned index)
 {
-    return (large & ~ENTRY_LARGE) + ((entry_t)index << PAGE_SHIFT);
+    return (large & ~(ENTRY_LARGE | ENTRY_SOFTWARE)) + ((entry_t)index << PAGE_SHIFT);
 }
 
 /* Of a page or a table. */
@@ -142,7 +181,7 @@ static inline entry_t entry_without_write(entry_t entry)
     return entry & ~ENTRY_WRITE;
 }
 
-/* A 4 KiB entry that is not present for a moment, but keeps its rights. */
+/* An entry of a page that is not present for a moment, but keeps its rights and its size. */
 static inline entry_t entry_suspend(entry_t entry)
 {
     return entry & ~ENTRY_PRESENT;

@@ -1,4 +1,4 @@
-/* Starting the other CPUs and giving them work.
+/* Starting the other CPUs, interrupting and stopping them.
  *
  * Concepts: all other CPUs are reset by INIT as soon as the core runs, since firmware may have left them
  * spinning, which costs a virtual machine dearly (64 CPUs on two cores: eight seconds). They start one
@@ -12,8 +12,10 @@
 
 #include "core/log.h"
 #include "core/text.h"
+#include "core/work.h"
 #include "x86_64/acpi.h"
 #include "x86_64/apic.h"
+#include "x86_64/backtrace.h"
 #include "x86_64/clock.h"
 #include "x86_64/cpu_local.h"
 #include "x86_64/descriptors.h"
@@ -25,7 +27,7 @@
 #define INIT_WAIT_US 10000
 #define STARTUP_WAIT_US 1000 /* before the start-up interrupt is repeated */
 #define ONLINE_WAIT_US 2000000
-#define STOP_WAIT_US 100000
+#define STOP_WAIT_US 1000000 /* a virtual CPU may have to wait for its turn, too */
 
 static struct {
     const struct boot_info *boot;
@@ -41,6 +43,10 @@ static struct {
     uint64_t reset_us; /* when they were */
     uint32_t stopping;
 } smp = {.count = 1, .present = 1};
+
+static void nothing_requested(void)
+{
+}
 
 static void reset_cpu(uint32_t id)
 {
@@ -91,23 +97,6 @@ unsigned machine_cpu_present(void)
 
 /* --- a CPU's life --------------------------------------------------------------------------------- */
 
-static void work_loop(struct cpu_local *local)
-{
-    for (;;) {
-        (void)machine_irq_disable();
-        if (__atomic_load_n(&local->work_state, __ATOMIC_ACQUIRE) != WORK_POSTED) {
-            machine_halt();
-            continue;
-        }
-        machine_irq_restore(X86_FLAG_INTERRUPT);
-        local->work_function(local->work_argument);
-        uint32_t from = local->work_from;
-        /* Pairs with the acquire in machine_cpu_run(): what the function did is seen there. */
-        __atomic_store_n(&local->work_state, WORK_DONE, __ATOMIC_RELEASE);
-        apic_send(cpu_locals[from].apic_id, VECTOR_WAKE);
-    }
-}
-
 /* Where the trampoline leads, on the CPU's own stack, with the starting root. */
 [[gnu::noreturn]] static void cpu_main(unsigned index)
 {
@@ -117,8 +106,7 @@ static void work_loop(struct cpu_local *local)
     apic_init_cpu();
     __atomic_store_n(&smp.online, 1, __ATOMIC_RELEASE);
     apic_send(cpu_locals[0].apic_id, VECTOR_WAKE);
-    work_loop(&cpu_locals[index]);
-    __builtin_unreachable();
+    work_loop();
 }
 
 /* --- starting ---------------------------------------------------------------------------------------- */
@@ -278,7 +266,9 @@ void machine_start_cpus(unsigned limit)
     smp.services->identity_root_destroy(root);
 }
 
-/* --- work ---------------------------------------------------------------------------------------------- */
+/* --- waiting and waking ------------------------------------------------------------------------------------ */
+
+void (*machine_request_handler)(void) = nothing_requested;
 
 void machine_halt(void)
 {
@@ -289,31 +279,14 @@ void machine_halt(void)
         (void)machine_irq_disable();
 }
 
-void machine_cpu_run(unsigned cpu, void (*function)(void *argument), void *argument)
+void machine_wake(unsigned cpu)
 {
-    if (cpu == machine_cpu()->index) {
-        function(argument);
-        return;
-    }
-    struct cpu_local *local = &cpu_locals[cpu];
-    uint32_t idle = WORK_IDLE;
-    while (!__atomic_compare_exchange_n(&local->work_state, &idle, WORK_CLAIMED, false,
-                                        __ATOMIC_ACQUIRE, __ATOMIC_RELAXED)) {
-        idle = WORK_IDLE; /* another CPU's work is still under way there */
-        machine_pause();
-    }
-    local->work_function = function;
-    local->work_argument = argument;
-    local->work_from = machine_cpu()->index;
-    /* Pairs with the acquire in work_loop(). */
-    __atomic_store_n(&local->work_state, WORK_POSTED, __ATOMIC_RELEASE);
-    apic_send(local->apic_id, VECTOR_WAKE);
+    apic_send(cpu_locals[cpu].apic_id, VECTOR_WAKE);
+}
 
-    uint64_t flags = machine_irq_disable();
-    while (__atomic_load_n(&local->work_state, __ATOMIC_ACQUIRE) != WORK_DONE)
-        machine_halt();
-    machine_irq_restore(flags);
-    __atomic_store_n(&local->work_state, WORK_IDLE, __ATOMIC_RELEASE);
+void machine_request(unsigned cpu)
+{
+    apic_send(cpu_locals[cpu].apic_id, VECTOR_REQUEST);
 }
 
 /* --- stopping -------------------------------------------------------------------------------------------- */
@@ -323,9 +296,11 @@ bool smp_is_stopping(void)
     return __atomic_load_n(&smp.stopping, __ATOMIC_ACQUIRE) != 0;
 }
 
-void smp_stop_here(void)
+void smp_stop_here(const struct trap_frame *frame)
 {
-    __atomic_store_n(&cpu_local()->stopped, 1, __ATOMIC_RELEASE);
+    struct cpu_local *local = cpu_local();
+    local->stopped_at = (struct code_place){frame->rip, frame->rbp, frame->rsp};
+    __atomic_store_n(&local->stopped, 1, __ATOMIC_RELEASE);
     halt_for_ever();
 }
 
@@ -343,4 +318,15 @@ void machine_stop_others(void)
                machine_ticks() - begin < clock_ticks(STOP_WAIT_US))
             machine_pause();
     }
+}
+
+void machine_describe_other(unsigned cpu)
+{
+    const struct cpu_local *local = &cpu_locals[cpu];
+    if (__atomic_load_n(&local->stopped, __ATOMIC_ACQUIRE) == 0) {
+        log_panic_line("CPU %u has not stopped, not even for a non-maskable interrupt", cpu);
+        return;
+    }
+    log_panic_line("CPU %u was at 0x%llx", cpu, (unsigned long long)local->stopped_at.rip);
+    backtrace_print(&local->stopped_at, local);
 }

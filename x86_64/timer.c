@@ -66,7 +66,7 @@ void timer_interrupt(void)
     ticks_t now = machine_ticks();
     if (local->watchdog_deadline != 0 && now >= local->watchdog_deadline) {
         local->watchdog_deadline = 0;
-        panic("hung: no sign of life for %u s", watchdog_seconds);
+        panic_hung(watchdog_seconds);
     }
     if (local->wake_deadline != 0 && now >= local->wake_deadline)
         local->wake_deadline = 0;

@@ -198,6 +198,19 @@ trap_nothing_pointer: dq trap_nothing
 
 section .text
 
+; --- trying an address ---------------------------------------------------------------------------
+
+; A run that only wants to know whether its access is possible.
+align 16
+global fault_entry_try
+fault_entry_try:
+    test byte [rsp + 16], 3
+    jz fault_strange
+    swapgs
+    mov edi, RUN_END_FAULT
+    mov rsp, [gs:CPU_LOCAL_RSP0]
+    jmp run_exit
+
 ; --- the end of a run ----------------------------------------------------------------------------
 
 ; From ring 3: rdi is enum run_end, rax what was observed.

@@ -167,7 +167,8 @@ static void dump(const void *context)
     if (f->vector == VECTOR_PAGE_FAULT && !is_user(f) && panic_describe_address != NULL)
         panic_describe_address(cr2_read());
     dump_code(f->rip);
-    backtrace_print(f->rip, f->rbp, f->rsp);
+    const struct code_place place = {f->rip, f->rbp, f->rsp};
+    backtrace_print(&place, cpu_local());
 }
 
 [[gnu::noreturn]] static void die(const struct trap_frame *frame)
@@ -263,6 +264,8 @@ static void interrupt(const struct trap_frame *frame)
     apic_end_of_interrupt();
     if (frame->vector == VECTOR_TIMER)
         timer_interrupt();
+    else if (frame->vector == VECTOR_REQUEST)
+        machine_request_handler();
 }
 
 void trap_dispatch(struct trap_frame *frame)
@@ -270,7 +273,7 @@ void trap_dispatch(struct trap_frame *frame)
     if (frame->vector >= VECTOR_EXCEPTION_END)
         interrupt(frame);
     else if (frame->vector == VECTOR_NMI && smp_is_stopping())
-        smp_stop_here();
+        smp_stop_here(frame);
     else if (power_firmware_failed(frame))
         return;
     else if (frame->vector != VECTOR_NMI && frame->vector != VECTOR_DOUBLE_FAULT &&

@@ -26,6 +26,8 @@ void fault_entry_smap(void);
 void fault_entry_gate(void);
 void fault_entry_trap(void);
 void fault_entry_trap_smap(void);
+/* Page faults of a run that tries an access: they end it, and nothing else happens. */
+void fault_entry_try(void);
 
 /* The code of all entries, for backtraces: those of page faults, and the complete ones. */
 extern const uint8_t fault_entries_start[], fault_entries_end[];

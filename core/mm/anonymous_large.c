@@ -9,7 +9,7 @@
 
 #include "core/check.h"
 #include "core/mm/internal.h"
-#include "core/mm/space.h"
+#include "core/mm/part.h"
 
 _Static_assert(LARGE_PAGE_FRAMES == LEAF_SLOTS, "a large page is a leaf");
 _Static_assert(LARGE_PAGE_FRAMES *PAGE_SIZE == TABLE_BYTES, "and takes the place of a table");
@@ -32,11 +32,30 @@ static result_t make_leaf(struct anonymous *anonymous, uint64_t first_slot, stru
     for (uint64_t i = 0; i < LEAF_SLOTS; i++) {
         phys_t page = phys(first.value + (i << PAGE_SHIFT));
         machine_page_clear(machine_phys_to_virt(page));
-        slot_table_put(&anonymous->table, leaf_frame(*leaf), &(*leaf)->slots[i], page);
+        slot_fill(leaf_frame(*leaf), &(*leaf)->slots[i], page);
     }
     machine_cpu()->counters[COUNTER_PAGE_ZEROED] += LEAF_SLOTS;
     frame_of(first)->shows = *leaf;
     return OK;
+}
+
+/* Makes the tables above a large page, and one of them count its entry already: none of them goes. */
+static result_t reserve_entry(struct page_directory *directory, uint64_t base, entry_t **upper)
+{
+    lock_acquire(&directory->lock);
+    result_t result = page_directory_reserve_upper_locked(directory, base, upper);
+    if (result == OK)
+        frame_of_virt(*upper)->live++;
+    lock_release(&directory->lock);
+    return result;
+}
+
+static void unreserve_entry(struct page_directory *directory, uint64_t base, const entry_t *upper)
+{
+    lock_acquire(&directory->lock);
+    frame_of_virt(upper)->live--;
+    page_directory_prune_gathered(directory, base, NULL);
+    lock_release(&directory->lock);
 }
 
 /* Maps the 2 MiB around the address by a large page. EAGAIN: they are not all in the region, have data
@@ -54,19 +73,20 @@ static result_t map_large(struct anonymous *anonymous, struct region *region, ui
 
     entry_t *upper;
     struct leaf *leaf;
-    if (page_directory_reserve_upper(directory, base, &upper) != OK)
+    if (reserve_entry(directory, base, &upper) != OK)
         return ENOMEM;
     result_t result = make_leaf(anonymous, slot, &leaf);
     if (result != OK) {
-        page_directory_prune(directory, base);
+        unreserve_entry(directory, base, upper);
         return result;
     }
 
     /* Others may have read zeros. */
     if (!anonymous->object.exclusive)
         object_unmap_slots_everywhere_but(&anonymous->object, slot, LEAF_SLOTS, region);
-    *upper = entry_page(slot_phys(leaf->slots[0]), region->entry_bits, 2);
-    frame_of_virt(upper)->live++;
+    lock_acquire(&directory->lock);
+    entry_store(upper, entry_page(slot_phys(leaf->slots[0]), region->entry_bits, 2));
+    lock_release(&directory->lock);
     return OK;
 }
 
@@ -80,31 +100,34 @@ static void flush_large(const struct region *region, uint64_t address)
 
 /* The large page at the address is split, which the caller must flush, and its page becomes ours alone. */
 static struct leaf *own_and_split(struct anonymous *anonymous, struct region *region,
-                                  uint64_t address, enum counter *event)
+                                  uint64_t address, struct own *own)
     REQUIRES(anonymous->object.lock)
 {
     struct page_directory *directory = &region->space->directory;
     struct frame_reserve reserve = {0};
     if (frame_reserve_add(&reserve) != OK)
         return NULL;
-    struct leaf *leaf = anonymous_own_page(anonymous, region, region_slot(region, address), event);
-    if (leaf)
+    struct leaf *leaf = anonymous_own_page(anonymous, region, region_slot(region, address), own);
+    if (leaf) {
+        lock_acquire(&directory->lock);
         page_directory_split_large(directory, page_directory_large(directory, address),
                                    frame_reserve_take(&reserve, FRAME_TABLE));
+        lock_release(&directory->lock);
+    }
     frame_reserve_end(&reserve);
     return leaf;
 }
 
 struct leaf *anonymous_own_large(struct anonymous *anonymous, struct region *region,
-                                 uint64_t address, enum counter *event)
+                                 uint64_t address, struct own *own)
 {
     uint64_t slot = region_slot(region, address);
-    if (page_directory_large(&region->space->directory, address)) {
+    if (is_large_at(region, address)) {
         const struct leaf *leaf = slot_table_leaf(&anonymous->table, slot);
         if (leaf_is_shared(leaf) || frame_is_shared(slot_frame(leaf->slots[slot % LEAF_SLOTS])))
-            return own_and_split(anonymous, region, address, event);
+            return own_and_split(anonymous, region, address, own);
     }
-    return anonymous_own_page(anonymous, region, slot, event);
+    return anonymous_own_page(anonymous, region, slot, own);
 }
 
 /* A write to a large page: `upper` maps it. */
@@ -112,28 +135,34 @@ static struct fault_result write_large(struct anonymous *anonymous, struct regio
                                        uint64_t address, entry_t *upper)
     REQUIRES(anonymous->object.lock)
 {
-    enum counter event = COUNTER_FAULT_SPURIOUS;
+    struct page_directory *directory = &region->space->directory;
+    struct own own = {COUNTER_FAULT_SPURIOUS, 0, PHYS_NONE};
     uint64_t slot = region_slot(region, address);
     struct leaf *leaf = slot_table_leaf(&anonymous->table, slot);
-    if (!entry_is_writable(*upper) && leaf_is_exclusive(leaf)) {
-        *upper = entry_with_write(*upper);
-        event = COUNTER_FAULT_COW_REUSE;
-    } else if (!entry_is_writable(*upper)) {
-        struct table_place place;
-        leaf = own_and_split(anonymous, region, address, &event);
+    if (!entry_is_writable(entry_load(upper)) && leaf_is_exclusive(leaf)) {
+        lock_acquire(&directory->lock);
+        entry_store(upper, entry_with_write(entry_load(upper)));
+        lock_release(&directory->lock);
+        own.event = COUNTER_FAULT_COW_REUSE;
+    } else if (!entry_is_writable(entry_load(upper))) {
+        struct table_place place = {0};
+        leaf = own_and_split(anonymous, region, address, &own);
         if (!leaf)
             return (struct fault_result){FAULT_NOMEM, COUNTER_FAULT_TOTAL};
-        if (event == COUNTER_FAULT_RESIDENT)
-            event = COUNTER_FAULT_COW_REUSE;
+        if (own.event == COUNTER_FAULT_RESIDENT)
+            own.event = COUNTER_FAULT_COW_REUSE;
         else
             object_unmap_slot_elsewhere(&anonymous->object, slot, region);
-        bool found = page_directory_find(&region->space->directory, address, &place);
+        /* It shows at least this object, whose lock is held: it cannot go. */
+        bool found = page_directory_find(directory, address, &place) && table_lock(place.table);
         ASSERT(found);
         phys_t page = slot_phys(leaf->slots[slot % LEAF_SLOTS]);
         page_directory_set(&place, entry_page(page, region->entry_bits, 1), leaf);
+        table_place_unlock(&place);
     }
     flush_large(region, address);
-    return (struct fault_result){FAULT_RESOLVED, event};
+    anonymous_put_replaced(own.replaced);
+    return (struct fault_result){FAULT_RESOLVED, own.event};
 }
 
 bool anonymous_write_large(struct anonymous *anonymous, struct region *region, uint64_t address,

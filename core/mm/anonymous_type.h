@@ -14,7 +14,7 @@ void anonymous_init(struct anonymous *anonymous, enum commit commit);
 void anonymous_fini(struct anonymous *anonymous);
 /* Makes an initialised object with the parent's size and phase the copy that a fork needs. ENOMEM:
  * nothing changed. */
-result_t anonymous_fork_into(struct anonymous *parent, struct anonymous *child, struct space *space,
+result_t anonymous_fork_into(struct anonymous *parent, struct anonymous *child,
                              struct tlb_gather *gather);
 
 /* Has the object a page of its own there? */

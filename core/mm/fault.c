@@ -3,6 +3,7 @@
 #include "core/mm/internal.h"
 #include "core/mm/object.h"
 #include "core/mm/reclaim.h"
+#include "core/mm/section.h"
 #include "core/mm/space.h"
 #include "core/write_window.h"
 
@@ -12,22 +13,45 @@ static enum fault_outcome denied(struct cpu *cpu, enum fault_outcome outcome)
     return outcome;
 }
 
+static bool is_stack(const struct region_node *node)
+{
+    const struct region *region = CONTAINER_OF(node, const struct region, node);
+    return node && region->stack;
+}
+
+/* Without the space's lock first. */
+static bool is_in_stack(struct space *space, uint64_t address)
+{
+    struct region_node *node;
+    uint64_t seen;
+    section_enter(machine_cpu());
+    bool found = region_tree_try_find(&space->tree, address, &node, &seen) && is_stack(node);
+    section_leave(machine_cpu());
+    if (LIKELY(found))
+        return true;
+    lock_acquire(&space->lock);
+    found = is_stack(region_tree_find(&space->tree, address));
+    lock_release(&space->lock);
+    return found;
+}
+
 enum fault_outcome space_check_stack(struct space *space, uint64_t stack_pointer)
 {
-    struct region *region = region_of_node(region_tree_find(&space->tree, stack_pointer));
-    if (LIKELY(region && region->stack && !region->going))
+    if (LIKELY(is_in_stack(space, stack_pointer)))
         return FAULT_RESOLVED;
     machine_cpu()->counters[COUNTER_FAULT_TOTAL]++;
     return denied(machine_cpu(), FAULT_SEGV);
 }
 
-/* By ACCESS_WRITE and ACCESS_EXEC. */
-static const uint8_t right_needed[4] = {
-    [ACCESS_READ] = PROT_READ,
-    [ACCESS_WRITE] = PROT_WRITE,
-    [ACCESS_EXEC] = PROT_EXEC,
-    [ACCESS_WRITE | ACCESS_EXEC] = PROT_WRITE,
-};
+/* Is an operation at work there, as it says when the tree's sequence number is still the one that was seen? An
+ * operation that begins later waits for the section that the fault is in; so one look is enough. */
+static bool is_busy(const struct space *space, uint64_t address, uint64_t seen)
+{
+    uint64_t busy_base = __atomic_load_n(&space->busy_base, __ATOMIC_RELAXED);
+    uint64_t busy_bytes = __atomic_load_n(&space->busy_bytes, __ATOMIC_ACQUIRE);
+    return address - busy_base < busy_bytes ||
+           __atomic_load_n(&space->tree.sequence, __ATOMIC_ACQUIRE) != seen;
+}
 
 static enum fault_outcome resolved(struct cpu *cpu, enum counter event)
 {
@@ -35,30 +59,42 @@ static enum fault_outcome resolved(struct cpu *cpu, enum counter event)
     return FAULT_RESOLVED;
 }
 
-/* The fault under way, which stands in *cpu so that the usual path saves no registers, found no memory:
- * reclaims without locks and starts again. */
-static enum fault_outcome try_again(struct cpu *cpu)
+/* The fault under way, which stands in *cpu so that the usual path saves no registers, as far as the
+ * memory type answers. Begins with the space's lock held, and releases it. */
+static struct fault_result attempt(struct cpu *cpu, struct space *space) RELEASE(space->lock)
 {
-    unsigned tries = 0;
-    while (reclaim_for_retry(&tries)) {
-        const struct space *space = cpu->space;
-        struct region *region = region_of_node(region_tree_find(&space->tree, cpu->fault_address));
-        if (!region || (region->usable & right_needed[cpu->fault_access & 3]) == 0)
-            return denied(cpu, FAULT_SEGV);
-        struct fault_result result = region->object->ops->fault(
-            region->object, region, cpu->fault_address & ~PAGE_MASK, cpu->fault_access);
-        if (result.outcome == FAULT_RESOLVED)
-            return resolved(cpu, result.event);
-        if (result.outcome != FAULT_NOMEM)
-            return denied(cpu, result.outcome);
+    struct fault_result result = {FAULT_SEGV, COUNTER_FAULT_TOTAL};
+    struct region *region = region_of_node(region_tree_find(&space->tree, cpu->fault_address));
+    if (!region || !region_allows(region, cpu->fault_access)) {
+        if (region && region->object)
+            result.outcome = FAULT_PROT;
+        lock_release(&space->lock);
+        return result;
     }
-    return FAULT_NOMEM;
+    section_enter(cpu); /* before the next operation can begin */
+    lock_release(&space->lock);
+    result = region->object->ops->fault(region->object, region, cpu->fault_address & ~PAGE_MASK,
+                                        cpu->fault_access);
+    section_leave(cpu);
+    return result;
 }
 
-__attribute__((noinline, cold)) static enum fault_outcome not_resolved(struct cpu *cpu,
+/* The usual path came to no end: the tree was being changed, or the region; or it says no, which must not
+ * be what an operation has left half-way; or there was no memory. Here the space's lock is waited for, which
+ * every operation holds; and memory is reclaimed, without locks. */
+__attribute__((noinline, cold)) static enum fault_outcome fault_slowly(struct cpu *cpu,
                                                                        enum fault_outcome outcome)
 {
-    return outcome == FAULT_NOMEM ? try_again(cpu) : denied(cpu, outcome);
+    struct space *space = (struct space *)cpu->space;
+    unsigned tries = 0;
+    while (outcome == FAULT_AGAIN || (outcome == FAULT_NOMEM && reclaim_for_retry(&tries))) {
+        lock_acquire(&space->lock);
+        struct fault_result result = attempt(cpu, space);
+        if (result.outcome == FAULT_RESOLVED)
+            return resolved(cpu, result.event);
+        outcome = result.outcome;
+    }
+    return outcome == FAULT_NOMEM ? outcome : denied(cpu, outcome);
 }
 
 enum fault_outcome space_fault(uint64_t address, unsigned access)
@@ -71,14 +107,18 @@ enum fault_outcome space_fault(uint64_t address, unsigned access)
     if (UNLIKELY(!space || (access & ACCESS_NON_CANONICAL) != 0))
         return denied(cpu, FAULT_SEGV);
 
-    struct region *region = region_of_node(region_tree_find(&space->tree, address));
-    if (UNLIKELY(!region || (region->usable & right_needed[access & 3]) == 0))
-        return denied(cpu, region && region->object && !region->going ? FAULT_PROT : FAULT_SEGV);
-
-    struct fault_result result =
-        region->object->ops->fault(region->object, region, address & ~PAGE_MASK, access);
+    struct region_node *node;
+    uint64_t seen;
+    section_enter(cpu);
+    bool found = region_tree_try_find(&space->tree, address, &node, &seen);
+    struct region *region = region_of_node(node);
+    struct fault_result result = {FAULT_AGAIN, COUNTER_FAULT_TOTAL};
+    if (LIKELY(found) && LIKELY(region != NULL) && LIKELY(region_allows(region, access)) &&
+        (LIKELY((seen & REGION_TREE_BUSY) == 0) || !is_busy(space, address, seen)))
+        result = region->object->ops->fault(region->object, region, address & ~PAGE_MASK, access);
+    section_leave(cpu);
     if (UNLIKELY(result.outcome != FAULT_RESOLVED))
-        return not_resolved(cpu, result.outcome);
+        return fault_slowly(cpu, result.outcome);
     return resolved(cpu, result.event);
 }
 

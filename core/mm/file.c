@@ -4,6 +4,7 @@
 #include "core/mm/audit.h"
 #include "core/mm/heap.h"
 #include "core/mm/internal.h"
+#include "core/mm/section.h"
 #include "core/mm/space.h"
 
 static const struct object_ops file_ops;
@@ -79,7 +80,9 @@ static void file_release(struct object *object)
     struct frame_batch batch;
     reclaim_delist(object);
     frame_batch_init(&batch);
-    (void)slot_table_fini(&file->table, &batch);
+    uint64_t freed = 0;
+    uint64_t dropped = 0;
+    slot_table_fini(&file->table, &batch, &freed, &dropped);
     frame_batch_end(&batch);
     if (file->ramdisk)
         ramdisk_destroy(file->ramdisk);
@@ -143,8 +146,7 @@ static result_t put_frames(struct file *file, uint64_t page, unsigned count, con
     if (slot_table_own_leaf(&file->table, page, NULL, &leaf, &before) != OK)
         return ENOMEM;
     for (unsigned i = 0; i < count; i++)
-        slot_table_put(&file->table, leaf_frame(leaf), &leaf->slots[(page + i) % LEAF_SLOTS],
-                       taken[i]);
+        (void)slot_put(leaf_frame(leaf), &leaf->slots[(page + i) % LEAF_SLOTS], taken[i]);
     return OK;
 }
 
@@ -167,13 +169,14 @@ static enum fault_outcome read_pages(struct file *file, uint64_t page, unsigned 
     return outcome;
 }
 
-/* What was read ahead must not fail what was asked for. */
+/* What was read ahead must not fail what was asked for. Then reading ahead begins anew: a disk may take
+ * long for each page that it cannot read. */
 static enum fault_outcome read_window(struct file *file, uint64_t page) REQUIRES(file->object.lock)
 {
     unsigned window = choose_window(file, page);
     enum fault_outcome outcome = read_pages(file, page, window);
     if (outcome == FAULT_BUS && window > 1) {
-        window = 1;
+        window = file->ahead = 1;
         outcome = read_pages(file, page, 1);
     }
     if (outcome == FAULT_RESOLVED) {
@@ -241,14 +244,13 @@ static result_t make_dirty(struct file *file, uint64_t page) REQUIRES(file->obje
 /* The part of a region that shows pages [page, page + count), as addresses. Empty: none. */
 static struct range shown_range(const struct region *region, uint64_t page, uint64_t count)
 {
-    uint64_t first = region->first_slot;
-    uint64_t end = first + (region_size_bytes(region) >> PAGE_SHIFT);
+    uint64_t first = region_first_slot(region);
+    uint64_t end = region_end_slot(region);
     uint64_t low = page > first ? page : first;
     uint64_t high = page + count < end ? page + count : end;
     if (low >= high)
         return (struct range){0};
-    return (struct range){region->node.base + ((low - first) << PAGE_SHIFT), (high - low)
-                                                                                 << PAGE_SHIFT};
+    return (struct range){region_address(region, low), (high - low) << PAGE_SHIFT};
 }
 
 /* Afterwards a write to these pages is a fault, everywhere. */
@@ -321,10 +323,10 @@ static inline entry_t entry_for(const struct region *region, uint64_t slot)
     return entry_page(slot_phys(slot), bits, 1);
 }
 
-/* Writes an entry of a table that shows slots at whatever index. */
+/* Writes an entry of a locked table that shows slots at whatever index. */
 static inline void set_entry(struct table_place *place, entry_t entry)
 {
-    if (UNLIKELY(!entry_is_writable(*place->upper)))
+    if (UNLIKELY(!entry_is_writable(entry_load(place->upper))))
         page_directory_settle(place);
     page_directory_set(place, entry, TABLE_MIXED);
 }
@@ -340,9 +342,10 @@ static void map_around(struct file *file, struct region *region, uint64_t addres
     high = high < region->node.end ? high : region->node.end;
     for (uint64_t at = low; at < high; at += PAGE_SIZE) {
         struct table_place other = {place->upper,
-                                    place->entry - (int64_t)(address - at) / (int64_t)PAGE_SIZE};
+                                    place->entry - (int64_t)(address - at) / (int64_t)PAGE_SIZE,
+                                    place->table};
         uint64_t slot = file_slot_value(file, region_slot(region, at));
-        if (slot != 0 && !entry_is_present(*other.entry))
+        if (slot != 0 && !entry_is_present(entry_peek(other.entry)))
             set_entry(&other, entry_for(region, slot));
     }
 }
@@ -385,8 +388,10 @@ static struct fault_result fault_locked(struct file *file, struct region *region
         slot = file_slot(file, page);
     }
 
+    if (UNLIKELY(table_place_lock(&region->space->directory, address, &place) != OK))
+        return (struct fault_result){FAULT_NOMEM, COUNTER_FAULT_TOTAL};
     entry_t entry = entry_for(region, *slot);
-    entry_t before = *place.entry;
+    entry_t before = entry_peek(place.entry);
     set_entry(&place, entry);
     if (entry_is_present(before)) {
         machine_flush_page(virt(address));
@@ -395,6 +400,7 @@ static struct fault_result fault_locked(struct file *file, struct region *region
     } else if (mm.map_around != 0 && (access & ACCESS_WRITE) == 0) {
         map_around(file, region, address, &place);
     }
+    table_place_unlock(&place);
     return result;
 }
 
@@ -409,10 +415,8 @@ static struct fault_result file_fault(struct object *object, struct region *regi
 }
 
 /* Only regions that share show the file itself, and those share it with a child. */
-static result_t file_fork(struct object *object, struct space *space, struct tlb_gather *gather,
-                          struct object **copy)
+static result_t file_fork(struct object *object, struct tlb_gather *gather, struct object **copy)
 {
-    (void)space;
     (void)gather;
     object_get(object);
     *copy = object;
@@ -479,13 +483,14 @@ void file_truncate(struct object *object, uint64_t page_count)
     }
     lock_release(&file->object.lock);
     frame_batch_end(&batch);
+    section_drain();
 }
 
 /* --- figures, audit -------------------------------------------------------------------------------------- */
 
 static uint64_t file_resident(const struct object *object)
 {
-    return CONTAINER_OF(object, struct file, object)->table.resident;
+    return slot_table_resident(&CONTAINER_OF(object, struct file, object)->table);
 }
 
 static uint64_t file_other_regions(struct object *object)

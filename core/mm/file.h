@@ -65,7 +65,7 @@ void file_truncate(struct object *object, uint64_t page_count);
  * it remembers does not say so. */
 static inline bool entry_forget_access(entry_t *entry)
 {
-    return entry_is_present(*entry) &&
+    return entry_is_present(entry_peek(entry)) &&
            (__atomic_fetch_and(entry, ~(entry_t)ENTRY_ACCESSED, __ATOMIC_RELAXED) &
             ENTRY_ACCESSED) != 0;
 }

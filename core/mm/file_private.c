@@ -76,6 +76,7 @@ result_t file_private_create(struct object *object, uint64_t first_page, uint64_
     }
     anonymous_init(&private->anonymous, commit ? COMMIT_ON : COMMIT_OFF);
     private->anonymous.object.exclusive = true;
+    private->anonymous.object.watched = true;
     join_file(private);
     *overlay = &private->anonymous.object;
     return OK;
@@ -93,15 +94,15 @@ static void private_release(struct object *object)
     object_put(file);
 }
 
-static result_t private_fork(struct object *object, struct space *space, struct tlb_gather *gather,
-                             struct object **copy)
+static result_t private_fork(struct object *object, struct tlb_gather *gather, struct object **copy)
 {
     struct file_private *parent = private_of(object);
     struct file_private *child =
         alloc(parent->file, parent->first_page, object->page_count, object->phase);
     if (!child)
         return ENOMEM;
-    if (anonymous_fork_into(&parent->anonymous, &child->anonymous, space, gather) != OK) {
+    child->anonymous.object.watched = true;
+    if (anonymous_fork_into(&parent->anonymous, &child->anonymous, gather) != OK) {
         heap_free(child, sizeof *child);
         return ENOMEM;
     }
@@ -112,6 +113,7 @@ static result_t private_fork(struct object *object, struct space *space, struct 
 
 /* --- faults ---------------------------------------------------------------------------------------------- */
 
+/* In a locked table. */
 static void set_cached(struct table_place *place, const struct region *region, phys_t frame)
 {
     page_directory_set(place, entry_page(frame, entry_without_write(region->entry_bits), 1), NULL);
@@ -130,9 +132,10 @@ static void map_around(struct file_private *private, struct region *region, uint
     for (uint64_t at = low; at < high; at += PAGE_SIZE) {
         uint64_t slot = region_slot(region, at);
         struct table_place other = {place->upper,
-                                    place->entry - (int64_t)(address - at) / (int64_t)PAGE_SIZE};
+                                    place->entry - (int64_t)(address - at) / (int64_t)PAGE_SIZE,
+                                    place->table};
         phys_t frame = file_resident_page(private->file, page_of_slot(private, slot));
-        if (frame.value != PHYS_NONE.value && !entry_is_present(*other.entry) &&
+        if (frame.value != PHYS_NONE.value && !entry_is_present(entry_peek(other.entry)) &&
             !anonymous_has_page(&private->anonymous, slot))
             set_cached(&other, region, frame);
     }
@@ -143,20 +146,24 @@ read_cached(struct file_private *private, struct region *region, uint64_t addres
             struct table_place *place, phys_t frame)
     REQUIRES(private->file->object.lock, private->anonymous.object.lock)
 {
-    struct fault_result result = {FAULT_RESOLVED, COUNTER_FAULT_TOTAL};
-    entry_t before = *place->entry;
+    struct fault_result result = {FAULT_NOMEM, COUNTER_FAULT_TOTAL};
+    if (UNLIKELY(table_place_lock(&region->space->directory, address, place) != OK))
+        return result;
+    result.outcome = FAULT_RESOLVED;
+    entry_t before = entry_peek(place->entry);
     set_cached(place, region, frame);
     if (UNLIKELY(entry_is_present(before))) {
-        machine_flush_page(virt(address));
-        if ((before & ~(ENTRY_ACCESSED | ENTRY_DIRTY)) == *place->entry)
+        machine_flush_page(virt(address)); /* it showed the same, or nothing else was allowed */
+        if ((before & ~(ENTRY_ACCESSED | ENTRY_DIRTY)) == entry_peek(place->entry))
             result.event = COUNTER_FAULT_SPURIOUS;
     } else if (mm.map_around != 0) {
         map_around(private, region, address, place);
     }
+    table_place_unlock(place);
     return result;
 }
 
-/* The slot had nothing, and the file's page is there. Somebody may have filled the slot meanwhile. */
+/* The slot had nothing, and the file's page is in `frame`. Somebody may have filled the slot meanwhile. */
 __attribute__((always_inline)) static inline struct fault_result
 fault_over(struct file_private *private, struct region *region, uint64_t address, unsigned access,
            struct table_place *place, phys_t frame)
@@ -171,13 +178,12 @@ fault_over(struct file_private *private, struct region *region, uint64_t address
 
 /* Gets the file's page, then goes on with both locks. */
 __attribute__((always_inline)) static inline struct fault_result
-fault_through(struct file_private *private, struct region *region, uint64_t address,
+fault_through(struct file_private *private, struct region *region, uint64_t page, uint64_t address,
               unsigned access) REQUIRES(private->file->object.lock)
 {
     struct page_directory *directory = &region->space->directory;
     struct table_place place;
     struct fault_result result = {FAULT_NOMEM, COUNTER_FAULT_TOTAL};
-    uint64_t page = page_of_slot(private, region_slot(region, address));
     enum counter event = COUNTER_FAULT_FILE_MINOR;
     if (UNLIKELY(!file_has_page(private->file, page)))
         return (struct fault_result){FAULT_BUS, COUNTER_FAULT_TOTAL};
@@ -205,8 +211,9 @@ static struct fault_result private_fault(struct object *object, struct region *r
 {
     struct file_private *private = private_of(object);
     struct fault_result result;
+    uint64_t slot = region_slot(region, address);
     lock_acquire(&private->anonymous.object.lock);
-    bool has_page = anonymous_has_page(&private->anonymous, region_slot(region, address));
+    bool has_page = anonymous_has_page(&private->anonymous, slot);
     if (has_page)
         result = anonymous_fault_locked(&private->anonymous, region, address, access);
     lock_release(&private->anonymous.object.lock);
@@ -214,7 +221,7 @@ static struct fault_result private_fault(struct object *object, struct region *r
         return result;
 
     lock_acquire(&private->file->object.lock);
-    result = fault_through(private, region, address, access);
+    result = fault_through(private, region, page_of_slot(private, slot), address, access);
     lock_release(&private->file->object.lock);
     return result;
 }
@@ -269,18 +276,26 @@ static result_t private_page(struct object *object, struct region *region, uint6
 
 /* --- what the file takes away ------------------------------------------------------------------------------ */
 
-static void unmap_cached(struct file_private *private, struct region *region, uint64_t page)
-    REQUIRES(private->anonymous.object.lock)
+/* Removes what a region shows of the file's pages [low, end), and flushes once. Pages of its own stay. */
+static void unmap_cached(struct file_private *private, struct region *region, uint64_t low,
+                         uint64_t end) REQUIRES(private->anonymous.object.lock)
 {
-    uint64_t slot = page - private->first_page + private->anonymous.object.phase;
-    uint64_t end_slot = region->first_slot + (region_size_bytes(region) >> PAGE_SHIFT);
+    uint64_t base = private->anonymous.object.phase - private->first_page;
+    uint64_t first_slot = region_first_slot(region);
+    uint64_t region_end = region_end_slot(region);
+    uint64_t slot = base + low > first_slot ? base + low : first_slot;
+    uint64_t stop = base + end < region_end ? base + end : region_end;
     struct tlb_gather gather;
-    if (slot < region->first_slot || slot >= end_slot ||
-        anonymous_has_page(&private->anonymous, slot))
-        return;
-    uint64_t address = region->node.base + ((slot - region->first_slot) << PAGE_SHIFT);
     tlb_gather_init(&gather);
-    page_directory_unmap(&region->space->directory, address, address + PAGE_SIZE, &gather);
+    for (; slot < stop; slot++) {
+        uint64_t row = slot;
+        while (slot < stop && !anonymous_has_page(&private->anonymous, slot))
+            slot++;
+        uint64_t address = region_address(region, row);
+        if (slot > row)
+            page_directory_unmap(&region->space->directory, address,
+                                 address + ((slot - row) << PAGE_SHIFT), &gather);
+    }
     tlb_gather_flush(&gather, region->space);
 }
 
@@ -290,13 +305,17 @@ static bool was_accessed(struct file_private *private, struct region *region, ui
 {
     struct table_place place;
     uint64_t slot = private->anonymous.object.phase + (page - private->first_page);
-    uint64_t page_count = region_size_bytes(region) >> PAGE_SHIFT;
-    if (slot < region->first_slot || slot - region->first_slot >= page_count ||
+    if (slot < region_first_slot(region) || slot >= region_end_slot(region) ||
         anonymous_has_page(&private->anonymous, slot))
         return false;
-    uint64_t address = region->node.base + ((slot - region->first_slot) << PAGE_SHIFT);
-    return page_directory_find(&region->space->directory, address, &place) &&
-           entry_forget_access(place.entry);
+    uint64_t address = region_address(region, slot);
+    struct page_directory *directory = &region->space->directory;
+    lock_acquire(&directory->lock);
+    bool accessed = directory->table_count != 0 &&
+                    page_directory_find(directory, address, &place) &&
+                    entry_forget_access(place.entry);
+    lock_release(&directory->lock);
+    return accessed;
 }
 
 bool file_private_was_accessed(struct object *overlay, uint64_t page)
@@ -322,10 +341,8 @@ void file_private_unmap(struct object *overlay, uint64_t first_page, uint64_t pa
         end = first_page + page_count;
     lock_acquire(&private->anonymous.object.lock);
     const struct list_node *head = &overlay->regions;
-    for (struct list_node *link = head->next; link != head; link = link->next) {
-        for (uint64_t page = low; page < end; page++)
-            unmap_cached(private, region_of_link(link), page);
-    }
+    for (struct list_node *link = head->next; link != head && low < end; link = link->next)
+        unmap_cached(private, region_of_link(link), low, end);
     lock_release(&private->anonymous.object.lock);
 }
 

@@ -16,20 +16,25 @@
 /* Those of `count` pages that a region's entries say were accessed since this was asked last. */
 static uint64_t forget_accesses_in(const struct region *region, uint64_t page, unsigned count)
 {
-    uint64_t first = region->first_slot;
-    uint64_t end = first + (region_size_bytes(region) >> PAGE_SHIFT);
+    uint64_t first = region_first_slot(region);
+    uint64_t end = region_end_slot(region);
     uint64_t accessed = 0;
     uint64_t low = page > first ? page : first;
     uint64_t high = page + count < end ? page + count : end;
     struct table_place place = {0};
+    struct page_directory *directory = &region->space->directory;
     bool has_table = false;
+    lock_acquire(&directory->lock);
+    if (directory->table_count == 0)
+        low = high;
     for (uint64_t at = low; at < high; at++, place.entry++) {
-        uint64_t address = region->node.base + ((at - first) << PAGE_SHIFT);
+        uint64_t address = region_address(region, at);
         if (at == low || machine_table_index(address, 1) == 0)
-            has_table = page_directory_find(&region->space->directory, address, &place);
+            has_table = page_directory_find(directory, address, &place);
         if (has_table && entry_forget_access(place.entry))
             accessed |= 1ull << (at - page);
     }
+    lock_release(&directory->lock);
     return accessed;
 }
 

@@ -11,9 +11,11 @@
 #include "core/mm/internal.h"
 #include "core/mm/linear.h"
 #include "core/mm/space.h"
+#include "core/mm/table_walk.h"
 
-/* Pages that change faces at once: as long a fault may have to wait for the lock. */
-#define BATCH_PAGES 512
+/* Pages that change faces at once: as long a fault may have to wait for the lock. A batch ends where a
+ * large page of the device would, and so no large page ever shows two faces. */
+#define BATCH_PAGES LARGE_PAGE_FRAMES
 /* A stand-in has the size of a screen of 1024 x 768. */
 #define STAND_IN_PAGES 768
 
@@ -38,6 +40,11 @@ struct framebuffer *framebuffer_of(struct object *object)
     return object->ops == &framebuffer_ops ? self(object) : NULL;
 }
 
+phys_t framebuffer_device(struct object *object)
+{
+    return self(object)->device;
+}
+
 uint64_t framebuffer_page_count(void)
 {
     return mm.screen_pages != 0 ? mm.screen_pages : STAND_IN_PAGES;
@@ -55,6 +62,12 @@ static phys_t page_of_face(const struct framebuffer *framebuffer, enum framebuff
 {
     phys_t first = face == FACE_DEVICE ? framebuffer->device : framebuffer->shadow;
     return phys(first.value + (page << PAGE_SHIFT));
+}
+
+/* Where in 2 MiB the first page of either face lies. */
+static uint64_t phase_of(const struct framebuffer *framebuffer)
+{
+    return (framebuffer->device.value >> PAGE_SHIFT) % LARGE_PAGE_FRAMES;
 }
 
 static phys_t page_at(const struct framebuffer *framebuffer, uint64_t page)
@@ -100,14 +113,13 @@ struct batch {
 /* The part of the batch that a region shows, as addresses; empty if it shows none. */
 static struct range shown_part(const struct region *region, const struct batch *batch)
 {
-    uint64_t first = region->first_slot;
-    uint64_t end = first + (region_size_bytes(region) >> PAGE_SHIFT);
+    uint64_t first = region_first_slot(region);
+    uint64_t end = region_end_slot(region);
     first = first > batch->first ? first : batch->first;
     end = end < batch->end ? end : batch->end;
     if (first >= end)
         return (struct range){0, 0};
-    uint64_t base = region->node.base + ((first - region->first_slot) << PAGE_SHIFT);
-    return (struct range){base, (end - first) << PAGE_SHIFT};
+    return (struct range){region_address(region, first), (end - first) << PAGE_SHIFT};
 }
 
 static struct table_walk walk_part(const struct region *region, struct range part)
@@ -115,44 +127,100 @@ static struct table_walk walk_part(const struct region *region, struct range par
     return table_walk(&region->space->directory, part.base, part.base + part.size_bytes);
 }
 
+/* The one entry that shows all of the part, present or suspended; NULL: there are small pages. */
+static entry_t *large_entry(const struct region *region, struct range part)
+{
+    entry_t *entry;
+    if (!region->large || part.size_bytes != TABLE_BYTES || part.base % TABLE_BYTES != 0 ||
+        region->space->directory.table_count == 0 ||
+        page_directory_descend(&region->space->directory, part.base, &entry) != 2)
+        return NULL;
+    entry_t value = entry_load(entry);
+    return value != 0 && !entry_is_table(value) ? entry : NULL;
+}
+
+/* Of the table that the walk has come to. Other objects may have entries there, and faults. */
+static entry_t *lock_entries(const struct table_walk *walk)
+{
+    entry_t *entries = table_walk_entries(walk);
+    bool there = table_lock(frame_of_virt(entries));
+    ASSERT(there); /* the directory's lock is held */
+    return entries;
+}
+
+static void suspend_small(const struct region *region, struct range part, struct tlb_gather *gather)
+{
+    struct table_walk walk = walk_part(region, part);
+    while (table_walk_next(&walk)) {
+        entry_t *entries = lock_entries(&walk);
+        for (unsigned i = table_walk_first(&walk); i < table_walk_last(&walk); i++) {
+            entry_t entry = entry_load(&entries[i]);
+            if (!entry_is_present(entry))
+                continue;
+            entry_store(&entries[i], entry_suspend(entry));
+            tlb_gather_page(gather, walk.table_base + ((uint64_t)i << PAGE_SHIFT));
+        }
+        table_unlock(frame_of_virt(entries));
+    }
+}
+
 /* The entries keep everything but that they are present, and their tables count them as if they were:
  * nothing has to be allocated to bring them back. */
-static void take_entries(const struct region *region, const struct batch *batch)
+static void take_entries(struct region *region, const struct batch *batch)
 {
+    struct page_directory *directory = &region->space->directory;
     struct range part = shown_part(region, batch);
-    struct table_walk walk = walk_part(region, part);
     struct tlb_gather gather;
     tlb_gather_init(&gather);
-    while (table_walk_next(&walk)) {
-        entry_t *entries = table_walk_entries(&walk);
-        for (unsigned i = table_walk_first(&walk); i < table_walk_last(&walk); i++) {
-            if (!entry_is_present(entries[i]))
-                continue;
-            entries[i] = entry_suspend(entries[i]);
-            tlb_gather_page(&gather, walk.table_base + ((uint64_t)i << PAGE_SHIFT));
-        }
+    lock_acquire(&directory->lock);
+    entry_t *large = large_entry(region, part);
+    if (large) {
+        entry_store(large, entry_suspend(entry_load(large)));
+        tlb_gather_page(&gather, part.base);
+    } else {
+        suspend_small(region, part, &gather);
     }
+    lock_release(&directory->lock);
     tlb_gather_flush(&gather, region->space);
 }
 
-static void give_entries(const struct region *region, const struct batch *batch)
+static entry_t resumed(const struct region *region, const struct batch *batch, entry_t entry,
+                       uint64_t page)
 {
-    struct range part = shown_part(region, batch);
+    return entry_resume(entry, page_at(batch->framebuffer, page),
+                        cache_bits(batch->framebuffer, region, page));
+}
+
+static void resume_small(const struct region *region, struct range part, const struct batch *batch)
+{
     struct table_walk walk = walk_part(region, part);
     while (table_walk_next(&walk)) {
-        entry_t *entries = table_walk_entries(&walk);
+        entry_t *entries = lock_entries(&walk);
         for (unsigned i = table_walk_first(&walk); i < table_walk_last(&walk); i++) {
-            if (!entry_is_suspended(entries[i]))
+            if (!entry_is_suspended(entry_peek(&entries[i])))
                 continue;
             uint64_t page = region_slot(region, walk.table_base + ((uint64_t)i << PAGE_SHIFT));
-            entries[i] = entry_resume(entries[i], page_at(batch->framebuffer, page),
-                                      cache_bits(batch->framebuffer, region, page));
+            entry_store(&entries[i], resumed(region, batch, entry_peek(&entries[i]), page));
         }
+        table_unlock(frame_of_virt(entries));
     }
 }
 
+static void give_entries(struct region *region, const struct batch *batch)
+{
+    struct page_directory *directory = &region->space->directory;
+    struct range part = shown_part(region, batch);
+    lock_acquire(&directory->lock);
+    entry_t *large = large_entry(region, part);
+    if (large)
+        entry_store(large, resumed(region, batch, *large, batch->first));
+    else
+        resume_small(region, part, batch);
+    lock_release(&directory->lock);
+}
+
 static void for_each_region(const struct batch *batch,
-                            void (*visit)(const struct region *region, const struct batch *batch))
+                            void (*visit)(struct region *region, const struct batch *batch))
 {
     const struct list_node *head = &batch->framebuffer->object.regions;
     for (struct list_node *link = head->next; link != head; link = link->next) {
@@ -174,7 +242,9 @@ static void copy_batch(const struct batch *batch, enum framebuffer_face from)
 /* Redirects first, copies then: what is written meanwhile waits, and is not lost behind the copy. */
 static void switch_batch(struct framebuffer *framebuffer)
 {
-    struct batch batch = {framebuffer, framebuffer->switched, framebuffer->switched + BATCH_PAGES};
+    uint64_t first = framebuffer->switched;
+    uint64_t left = BATCH_PAGES - (phase_of(framebuffer) + first) % BATCH_PAGES;
+    struct batch batch = {framebuffer, first, first + left};
     if (batch.end > framebuffer->object.page_count)
         batch.end = framebuffer->object.page_count;
     lock_acquire(&framebuffer->object.lock);
@@ -185,16 +255,19 @@ static void switch_batch(struct framebuffer *framebuffer)
     lock_release(&framebuffer->object.lock);
 }
 
-/* The memory face has a shadow from here on. ENOMEM: nothing changed. */
+/* The memory face has a shadow from here on, which lies as the device does: large pages stay large.
+ * ENOMEM: nothing changed. */
 static result_t make_shadow(struct framebuffer *framebuffer)
 {
     phys_t first;
-    result_t result =
-        frames_take_run(FRAME_DATA, framebuffer->object.page_count, 1, phys(0), &first);
+    uint64_t phase = phase_of(framebuffer);
+    result_t result = frames_take_run(FRAME_DATA, phase + framebuffer->object.page_count,
+                                      LARGE_PAGE_FRAMES, phys(0), &first);
     if (result != OK)
         return result;
+    frames_give_run(first, phase);
     lock_acquire(&framebuffer->object.lock);
-    framebuffer->shadow = first;
+    framebuffer->shadow = phys(first.value + (phase << PAGE_SHIFT));
     lock_release(&framebuffer->object.lock);
     return OK;
 }
@@ -267,7 +340,7 @@ static result_t take_device(uint64_t page_count, phys_t *device)
     *device = mm.screen;
     if (mm.screen_pages != 0)
         return OK;
-    return frames_take_run(FRAME_DATA, page_count, 1, phys(0), device);
+    return frames_take_run(FRAME_DATA, page_count, LARGE_PAGE_FRAMES, phys(0), device);
 }
 
 static void give_device(uint64_t page_count, phys_t device)
@@ -320,9 +393,9 @@ static void release(struct object *object)
 static struct fault_result fault(struct object *object, struct region *region, uint64_t address,
                                  unsigned access)
 {
-    (void)access;
     struct framebuffer *framebuffer = self(object);
     uint64_t page = region_slot(region, address);
+    (void)access;
     lock_acquire(&object->lock);
     struct fault_result result = linear_show(object, region, address, page_at(framebuffer, page),
                                              cache_bits(framebuffer, region, page));

@@ -25,6 +25,8 @@ uint64_t framebuffer_page_count(void);
 /* Takes the screen from the console; the content is zero. page_count 0: all of it. EBUSY: there is one
  * already; ERANGE: larger than the screen; ENOMEM. References 1. */
 result_t framebuffer_create(uint64_t page_count, struct object **object);
+/* Where the device is, whichever face is shown. */
+phys_t framebuffer_device(struct object *object);
 /* Is it one? NULL if not. */
 struct framebuffer *framebuffer_of(struct object *object);
 /* Gives the screen to the console (FACE_MEMORY) or back to the owners (FACE_DEVICE). Nothing happens

@@ -3,9 +3,11 @@
 
 #include "core/check.h"
 #include "core/log.h"
+#include "core/mm/frames_promised.h"
 #include "core/mm/inject.h"
 #include "core/mm/mm_cpu.h"
 #include "core/text.h"
+#include "core/wait.h"
 
 struct frames frames;
 struct frames_inject frames_inject;
@@ -76,17 +78,27 @@ bool frames_is_free(uint64_t number)
 
 bool frames_inject_strikes(void)
 {
-    if (--frames_inject.countdown != 0)
+    uint64_t *countdown = &frames_inject.countdown;
+    uint64_t left = __atomic_load_n(countdown, __ATOMIC_RELAXED);
+    uint64_t next;
+    if (machine_cpu()->mm->inject_suspended)
         return false;
-    frames_inject.countdown = frames_inject.every;
-    frames_inject.fired = true;
+    do {
+        if (left == 0)
+            return false; /* another CPU's allocation was the last of them */
+        next = left > 1 ? left - 1 : frames_inject.every;
+    } while (!__atomic_compare_exchange_n(countdown, &left, next, true, __ATOMIC_RELAXED,
+                                          __ATOMIC_RELAXED));
+    if (left > 1)
+        return false;
+    __atomic_store_n(&frames_inject.fired, true, __ATOMIC_RELAXED);
     machine_cpu()->mm->shortage = 0; /* final: nothing is reclaimed for it */
     return true;
 }
 
 void frame_poison(struct frame *frame, const void *site)
 {
-    frame->site = (uint32_t)(uintptr_t)(site ? site : __builtin_return_address(0));
+    frame->site = (uint32_t)(uintptr_t)site;
     uint64_t *words = machine_phys_to_virt(frame_phys(frame));
     for (uint64_t i = 0; i < PAGE_SIZE / sizeof(uint64_t); i++)
         words[i] = FRAME_POISON;
@@ -105,35 +117,11 @@ static void check_poison(const struct frame *frame)
     }
 }
 
-/* Check level 2: a frame is taken at `site`. */
-__attribute__((noinline)) static void hand_out_checked(struct frame *frame, const void *site)
+void frame_hand_out_checked(struct frame *frame, const void *site)
 {
     if (frame->flags == FRAME_POISONED)
         check_poison(frame);
     frame->site = (uint32_t)(uintptr_t)site;
-}
-
-__attribute__((always_inline)) static inline void hand_out(struct frame *frame,
-                                                           enum frame_kind kind, uint8_t flags)
-{
-    if (UNLIKELY(frame->flags != 0))
-        hand_out_checked(frame, __builtin_return_address(0));
-    frame->references = 1;
-    frame->kind = (uint8_t)kind;
-    frame->flags = flags;
-    frame->live = 0;
-    frame->shows = NULL;
-}
-
-/* Owns the numbers until count is stored; 0: there are none, or another CPU owns them. */
-static inline uint32_t cache_claim(struct frame_cache *cache)
-{
-    return __atomic_exchange_n(&cache->count, 0, __ATOMIC_ACQUIRE);
-}
-
-static inline void cache_release(struct frame_cache *cache, uint32_t count_now)
-{
-    __atomic_store_n(&cache->count, count_now, __ATOMIC_RELEASE);
 }
 
 /* Moves claimed frames into the bitmap, down to `keep`. */
@@ -151,7 +139,7 @@ static void drain_caches_locked(void) REQUIRES(frames.lock)
 {
     for (unsigned cpu = 0; cpu < mm_cpu_count(); cpu++) {
         if (__atomic_load_n(&mm_cpus[cpu].cache.count, __ATOMIC_RELAXED) != 0)
-            cache_spill(&mm_cpus[cpu].cache, cache_claim(&mm_cpus[cpu].cache), 0);
+            cache_spill(&mm_cpus[cpu].cache, frame_cache_claim(&mm_cpus[cpu].cache), 0);
     }
 }
 
@@ -182,13 +170,22 @@ static uint32_t cache_fill(struct frame_cache *cache, uint64_t word, uint64_t ma
     return filled;
 }
 
-/* Our cache is empty, or being emptied. By count there is a free frame: in the bitmap, or in another
- * CPU's cache. Returns how many are claimed now. */
+/* Our cache is empty, or being emptied. By count there is a free frame: in the bitmap, in another CPU's
+ * cache, or on its way there: of two CPUs that copy the same page one takes a promise that is not its own,
+ * for the moment until the page itself is given back. The loop ends with that moment: until then that CPU
+ * waits for nothing but answers to a flush, which we give, and our turns at the lock. Returns how many
+ * are claimed now. */
 __attribute__((noinline)) static uint32_t cache_refill(struct frame_cache *cache)
 {
     lock_acquire(&frames.lock);
-    while (frames.level[frames.levels - 1][0] == 0)
+    while (frames.level[frames.levels - 1][0] == 0) {
         drain_caches_locked();
+        if (frames.level[frames.levels - 1][0] != 0)
+            break;
+        lock_release(&frames.lock);
+        wait_turn();
+        lock_acquire(&frames.lock);
+    }
     uint64_t word = bitmap_highest_word();
     uint64_t mask = frames.level[0][word];
     bitmap_clear(word, mask);
@@ -198,24 +195,28 @@ __attribute__((noinline)) static uint32_t cache_refill(struct frame_cache *cache
 }
 
 /* Takes a frame that counts have made sure of. */
-__attribute__((always_inline)) static inline struct frame *take_counted(enum frame_kind kind,
-                                                                        uint8_t flags)
+__attribute__((always_inline)) static inline phys_t take_counted(enum frame_kind kind,
+                                                                 uint8_t flags)
 {
     struct cpu *cpu = machine_cpu();
     struct frame_cache *cache = &cpu->mm->cache;
-    uint32_t claimed = cache_claim(cache);
+    uint32_t claimed = frame_cache_claim(cache);
     if (UNLIKELY(claimed == 0))
         claimed = cache_refill(cache);
-    struct frame *frame = &frames.entries[cache->numbers[--claimed]];
-    cache_release(cache, claimed);
-    hand_out(frame, kind, flags);
-    cpu->counters[COUNTER_PAGE_ALLOC]++;
-    return frame;
+    return frame_cache_take(cpu, claimed, kind, flags);
+}
+
+/* Puts a frame that is free again on top of a cache that is ours. */
+static inline void cache_give(struct frame_cache *cache, uint32_t claimed, phys_t at)
+{
+    cache->numbers[claimed] = (uint32_t)(at.value >> PAGE_SHIFT);
+    frame_cache_release(cache, claimed + 1);
+    __atomic_fetch_add(&frames.unpromised, 1, __ATOMIC_RELAXED);
 }
 
 /* The cache is full, empty or being emptied: makes room, and keeps what is left to us. */
-__attribute__((noinline)) static uint32_t cache_make_room(struct frame_cache *cache,
-                                                          uint32_t claimed)
+__attribute__((noinline)) static void cache_give_slowly(struct frame_cache *cache, uint32_t claimed,
+                                                        phys_t at)
 {
     lock_acquire(&frames.lock);
     if (claimed == FRAME_CACHE_MAX) {
@@ -223,7 +224,7 @@ __attribute__((noinline)) static uint32_t cache_make_room(struct frame_cache *ca
         claimed = FRAME_CACHE_MAX / 2;
     }
     lock_release(&frames.lock);
-    return claimed;
+    cache_give(cache, claimed, at);
 }
 
 __attribute__((always_inline)) static inline result_t take(enum frame_kind kind, phys_t *frame)
@@ -233,7 +234,7 @@ __attribute__((always_inline)) static inline result_t take(enum frame_kind kind,
         machine_cpu()->mm->shortage = 1;
         return ENOMEM;
     }
-    *frame = frame_phys(take_counted(kind, 0));
+    *frame = take_counted(kind, 0);
     return OK;
 }
 
@@ -242,42 +243,85 @@ result_t frames_take_uninjected(enum frame_kind kind, phys_t *frame)
     return take(kind, frame);
 }
 
-result_t frames_take(enum frame_kind kind, phys_t *frame)
+__attribute__((noinline)) static result_t take_slowly(enum frame_kind kind, phys_t *frame,
+                                                      const void *site)
 {
-    return injected_failure() ? ENOMEM : take(kind, frame);
+    if (injected_failure() || take(kind, frame) != OK)
+        return ENOMEM;
+    frame_of(*frame)->site = (uint32_t)(uintptr_t)site;
+    return OK;
 }
 
-result_t frames_take_promised(phys_t *frame)
+/* The usual case calls nothing: a frame is at hand, promised to nobody and not to be checked. */
+result_t frames_take(enum frame_kind kind, phys_t *frame)
+{
+    struct cpu *cpu = machine_cpu();
+    struct frame_cache *cache = &cpu->mm->cache;
+    if (UNLIKELY(__atomic_load_n(&frames_inject.countdown, __ATOMIC_RELAXED) != 0))
+        return take_slowly(kind, frame, __builtin_return_address(0));
+    uint32_t claimed = frame_cache_claim(cache);
+    if (UNLIKELY(claimed == 0))
+        return take_slowly(kind, frame, __builtin_return_address(0));
+    uint64_t number = cache->numbers[claimed - 1];
+    struct frame *entry = &frames.entries[number];
+    int64_t there = __atomic_fetch_sub(&frames.unpromised, 1, __ATOMIC_RELAXED);
+    if (UNLIKELY(there <= 0 || entry->flags != 0)) {
+        __atomic_fetch_add(&frames.unpromised, 1, __ATOMIC_RELAXED);
+        frame_cache_release(cache, claimed);
+        return take_slowly(kind, frame, __builtin_return_address(0));
+    }
+
+    frame_cache_release(cache, claimed - 1);
+    frame_begin(entry, kind, 0);
+    cpu->counters[COUNTER_PAGE_ALLOC]++;
+    *frame = phys(number << PAGE_SHIFT);
+    return OK;
+}
+
+result_t frames_take_promised_slowly(phys_t *frame)
 {
     if (injected_failure())
         return ENOMEM;
-    *frame = frame_phys(take_counted(FRAME_DATA, FRAME_COMMITTED));
+    *frame = take_counted(FRAME_DATA, FRAME_COMMITTED);
     count(COUNTER_COMMIT_USED, 1);
     return OK;
+}
+
+static inline void give(struct cpu *cpu, phys_t at)
+{
+    struct frame_cache *cache = &cpu->mm->cache;
+    cpu->counters[COUNTER_PAGE_FREE]++;
+    uint32_t claimed = frame_cache_claim(cache);
+    if (UNLIKELY(claimed - 1 >= FRAME_CACHE_MAX - 1)) /* 0 or FRAME_CACHE_MAX */
+        cache_give_slowly(cache, claimed, at);
+    else
+        cache_give(cache, claimed, at);
+}
+
+__attribute__((noinline)) static void give_checked(struct frame *frame, const void *site)
+{
+    struct cpu *cpu = machine_cpu();
+    DEBUG_ASSERT(frame->kind > FRAME_FREE);
+    if (frame->flags & FRAME_COMMITTED) {
+        cpu->counters[COUNTER_COMMIT_USED]--;
+        cpu->counters[COUNTER_COMMIT_RESERVED]--;
+    }
+    frame_end(frame);
+    if (UNLIKELY(check_level >= 2))
+        frame_poison(frame, site);
+    give(cpu, frame_phys(frame));
 }
 
 void frames_give(phys_t at)
 {
     struct frame *frame = frame_of(at);
-    DEBUG_ASSERT(frame->kind > FRAME_FREE);
-    if (frame->flags & FRAME_COMMITTED) {
-        count(COUNTER_COMMIT_USED, -1);
-        count(COUNTER_COMMIT_RESERVED, -1);
+    struct cpu *cpu = machine_cpu();
+    if (UNLIKELY(check_level != 0) || UNLIKELY((frame->flags & FRAME_COMMITTED) != 0)) {
+        give_checked(frame, __builtin_return_address(0));
+        return;
     }
-    frame->kind = FRAME_FREE;
-    frame->references = 0;
-    frame->flags = 0;
-    if (UNLIKELY(check_level >= 2))
-        frame_poison(frame, __builtin_return_address(0));
-    count(COUNTER_PAGE_FREE, 1);
-
-    struct frame_cache *cache = &machine_cpu()->mm->cache;
-    uint32_t claimed = cache_claim(cache);
-    if (UNLIKELY(claimed == FRAME_CACHE_MAX || claimed == 0))
-        claimed = cache_make_room(cache, claimed);
-    cache->numbers[claimed] = (uint32_t)(at.value >> PAGE_SHIFT);
-    cache_release(cache, claimed + 1);
-    __atomic_fetch_add(&frames.unpromised, 1, __ATOMIC_RELAXED);
+    frame_end(frame);
+    give(cpu, at);
 }
 
 void frames_return_promised(phys_t at)
@@ -288,12 +332,25 @@ void frames_return_promised(phys_t at)
     frames_give(at);
 }
 
+/* Those that came from the start have nobody who could have written to them. */
+__attribute__((noinline)) static void poison_word(uint64_t word, uint64_t mask, const void *site)
+{
+    for (; mask != 0; mask &= mask - 1) {
+        struct frame *frame = &frames.entries[word << 6 | (unsigned)__builtin_ctzll(mask)];
+        if (frame->flags != FRAME_FRESH)
+            frame_poison(frame, site);
+    }
+}
+
 void frame_batch_flush_word(struct frame_batch *batch)
 {
     if (batch->mask == 0)
         return;
+    uint64_t word = (batch->at - (uint64_t)frames.entries) / FRAME_WORD_BYTES;
+    if (UNLIKELY(check_level >= 2))
+        poison_word(word, batch->mask, __builtin_return_address(0));
     lock_acquire(&frames.lock);
-    bitmap_set(batch->word, batch->mask);
+    bitmap_set(word, batch->mask);
     lock_release(&frames.lock);
     batch->mask = 0;
 }
@@ -447,7 +504,7 @@ result_t frames_take_run(enum frame_kind kind, uint64_t page_count, uint64_t ali
     }
 
     for (uint64_t i = 0; i < page_count; i++)
-        hand_out(&frames.entries[found + i], kind, 0);
+        frame_hand_out(&frames.entries[found + i], kind, 0);
     count(COUNTER_PAGE_ALLOC, wanted);
     *first = phys(found << PAGE_SHIFT);
     return OK;
@@ -469,7 +526,7 @@ result_t frames_take_large(enum frame_source source, phys_t *first)
     }
 
     for (unsigned i = 0; i < LARGE_PAGE_FRAMES; i++)
-        hand_out(&frames.entries[found + i], FRAME_DATA, flags);
+        frame_hand_out(&frames.entries[found + i], FRAME_DATA, flags);
     count(COUNTER_PAGE_ALLOC, LARGE_PAGE_FRAMES);
     count(COUNTER_COMMIT_USED, LARGE_PAGE_FRAMES - wanted);
     *first = phys(found << PAGE_SHIFT);
@@ -564,7 +621,7 @@ static void release_range(uint64_t start, uint64_t page_count)
     for (uint64_t i = first; i < first + page_count && i < frames.count; i++) {
         if (frames.entries[i].kind != FRAME_FREE)
             continue;
-        frame_batch_put(&batch, &frames.entries[i]);
+        frame_batch_add(&batch, &frames.entries[i]);
         frames.entries[i].flags = check_level >= 2 ? FRAME_FRESH : 0;
     }
     frame_batch_end(&batch);
@@ -595,6 +652,7 @@ result_t frames_init(const struct boot_info *boot)
     }
 
     frames.entries = machine_phys_to_virt(phys(at));
+    ASSERT((uint64_t)frames.entries % FRAME_WORD_BYTES == 0);
     memset(frames.entries, 0, entries_bytes + bitmap_bytes);
     (void)bitmap_layout(frames.count, (uint64_t *)((char *)frames.entries + entries_bytes));
     for (size_t i = 0; i < range_count; i++)
@@ -607,6 +665,11 @@ result_t frames_init(const struct boot_info *boot)
             release_range(map[i].start, map[i].page_count);
     }
     return OK;
+}
+
+uint64_t frames_database_bytes(void)
+{
+    return page_ceil((uint64_t)(frames.level[frames.levels - 1] + 1) - (uint64_t)frames.entries);
 }
 
 void frames_release_boot_memory(const struct boot_info *boot)

@@ -53,9 +53,13 @@ struct frame {
     uint8_t flags;
     uint16_t live;
     union {
-        /* FRAME_TABLE of level 1: the leaf that all its data entries show at their own index, NULL
-         * while it has had none, TABLE_MIXED when they are of several leaves. */
-        const void *shows;
+        struct {
+            /* FRAME_TABLE of level 1: the leaf that all its data entries show at their own index, NULL
+             * while it has had none, TABLE_MIXED when they are of several leaves. */
+            const void *shows;
+            uint32_t table_next; /* frame number, in a list of tables to be freed; 0: the last */
+            uint32_t table_lock; /* atomic, enum table_state; page_directory.h */
+        };
         struct {
             void *free;    /* first free object */
             uint32_t next; /* frame numbers; list of slabs of one class */
@@ -66,12 +70,13 @@ struct frame {
     uint32_t site;  /* check level 2: low half of the address that took or freed it last */
 };
 _Static_assert(sizeof(struct frame) == 32, "the database costs 32 bytes a frame");
+/* The entries of the frames of one word of the bitmap; so they are aligned. */
+#define FRAME_WORD_BYTES (64 * sizeof(struct frame))
 
-/* Check level 2, when a frame becomes free: at `site`, or, NULL, where this is called. */
+/* Check level 2, when a frame becomes free, at `site`. */
 void frame_poison(struct frame *frame, const void *site);
 
 #define FRAME_LEVELS_MAX 6
-
 /* A large page, and how many frames it must leave unpromised. */
 #define LARGE_PAGE_FRAMES 512
 #define LARGE_PAGE_SLACK 16
@@ -105,10 +110,7 @@ static inline struct frame *frame_of_virt(const void *page)
 }
 
 /* Size of the database, the bitmap included; it begins at `entries`. */
-static inline uint64_t frames_database_bytes(void)
-{
-    return page_ceil((uint64_t)(frames.level[frames.levels - 1] + 1) - (uint64_t)frames.entries);
-}
+uint64_t frames_database_bytes(void);
 
 /* Builds database and bitmap inside usable memory. ENOMEM with a log line. */
 result_t frames_init(const struct boot_info *boot);
@@ -121,9 +123,7 @@ void frames_seal(void);
 result_t frames_take(enum frame_kind kind, phys_t *frame);
 /* The same for what commands do not ask for themselves (slabs, the start): `inject` does not see it. */
 result_t frames_take_uninjected(enum frame_kind kind, phys_t *frame);
-/* The same from a promise, whose count the caller keeps. ENOMEM only when injected. */
-result_t frames_take_promised(phys_t *frame);
-/* Undoes that: the frame is set aside again. */
+/* Undoes frames_take_promised(), which is in frames_promised.h: the frame is set aside again. */
 void frames_return_promised(phys_t frame);
 /* Takes `count` frames in a row below `below` (0: anywhere), aligned to `align_frames` (a power of two), each with references 1.
  * ENOMEM when there is no such run. O(frames / 64) at worst. */
@@ -171,7 +171,7 @@ static inline void frame_reserve_end(struct frame_reserve *reserve)
 
 /* Frees many frames cheaply: neighbours become one store to the bitmap. Locks only to flush. */
 struct frame_batch {
-    uint64_t word; /* index in level[0] of the bits in mask */
+    uint64_t at; /* address of an entry among the 64 whose frames are bits of mask */
     uint64_t mask;
     uint64_t count;
     uint64_t committed_count;
@@ -184,28 +184,28 @@ static inline void frame_batch_init(struct frame_batch *batch)
 
 void frame_batch_flush_word(struct frame_batch *batch);
 
-/* Adds a frame whose content is nobody's business. */
-static inline void frame_batch_put(struct frame_batch *batch, struct frame *frame)
+/* Nobody has the frame any more. One store. */
+static inline void frame_end(struct frame *frame)
 {
-    uint64_t number = (uint64_t)(frame - frames.entries);
-    frame->kind = FRAME_FREE;
     frame->references = 0;
-    batch->committed_count += frame->flags; /* FRAME_COMMITTED is 1 */
+    frame->kind = FRAME_FREE;
     frame->flags = 0;
-    batch->count++;
-    if (UNLIKELY(batch->word != number >> 6)) {
-        frame_batch_flush_word(batch);
-        batch->word = number >> 6;
-    }
-    batch->mask |= 1ull << (number & 63);
+    frame->live = 0;
 }
 
-/* The frame's last reference is gone. */
+/* Adds a frame whose last reference is gone. Its content is nobody's business any more: at check level 2 it
+ * is poisoned with the flush, unless it is set FRAME_FRESH before. Once for each page that goes. */
 static inline void frame_batch_add(struct frame_batch *batch, struct frame *frame)
 {
-    frame_batch_put(batch, frame);
-    if (UNLIKELY(check_level >= 2))
-        frame_poison(frame, NULL);
+    uint64_t at = (uint64_t)frame;
+    batch->committed_count += frame->flags; /* FRAME_COMMITTED is 1 */
+    batch->count++;
+    frame_end(frame);
+    if (UNLIKELY((at ^ batch->at) >= FRAME_WORD_BYTES)) {
+        frame_batch_flush_word(batch);
+        batch->at = at;
+    }
+    batch->mask |= 1ull << (at / sizeof(struct frame) % 64);
 }
 
 /* Ends the batch: counters, promises, bitmap. */

@@ -166,6 +166,7 @@ __attribute__((noinline)) static struct frame *slab_create(struct heap_class *cl
     phys_t page;
     if (frames_take_uninjected(FRAME_HEAP, &page) != OK)
         return NULL;
+    frame_wipe(page);
     char *start = machine_phys_to_virt(page);
     void *next = NULL;
     unsigned index = (unsigned)(class - heap.classes);
@@ -211,7 +212,9 @@ static void *take_object(struct heap_class *class) REQUIRES(heap.lock)
     return object;
 }
 
-static void give_object(struct heap_class *class, void *object) REQUIRES(heap.lock)
+/* But for the class's count of live objects. */
+__attribute__((always_inline)) static inline void give_object(struct heap_class *class,
+                                                              void *object) REQUIRES(heap.lock)
 {
     struct frame *slab = frame_of_virt(object);
     DEBUG_ASSERT(slab->kind == FRAME_HEAP && slab->live > 0);
@@ -220,7 +223,15 @@ static void give_object(struct heap_class *class, void *object) REQUIRES(heap.lo
     *(void **)object = slab->slab.free;
     slab->slab.free = object;
     slab->live--;
-    class->live_count--;
+}
+
+/* Gives claimed objects of a cache back to their slabs, down to `keep`. */
+static inline void give_objects(struct heap_class *class, const struct heap_cache *cache,
+                                uint32_t claimed, uint32_t keep) REQUIRES(heap.lock)
+{
+    class->live_count -= claimed - keep;
+    while (claimed > keep)
+        give_object(class, cache->objects[--claimed]);
 }
 
 static void hand_out_checked(unsigned index, struct unused *object) REQUIRES(heap.lock)
@@ -255,12 +266,21 @@ void *heap_class_alloc(unsigned index)
     return object;
 }
 
-static void drain_cache(unsigned index, struct heap_cache *cache, uint32_t keep) REQUIRES(heap.lock)
+static void drain_cache(unsigned index, struct heap_cache *cache) REQUIRES(heap.lock)
 {
     uint32_t claimed = __atomic_exchange_n(&cache->count, 0, __ATOMIC_ACQUIRE);
-    while (claimed > keep)
-        give_object(&heap.classes[index], cache->objects[--claimed]);
-    __atomic_store_n(&cache->count, claimed, __ATOMIC_RELEASE);
+    give_objects(&heap.classes[index], cache, claimed, 0);
+}
+
+/* A full cache is emptied by half first. */
+static void cache_object(unsigned index, struct heap_cache *cache, void *object) REQUIRES(heap.lock)
+{
+    uint32_t claimed = __atomic_exchange_n(&cache->count, 0, __ATOMIC_ACQUIRE);
+    uint32_t keep = claimed < HEAP_CACHE_MAX ? claimed : HEAP_CACHE_MAX / 2;
+    give_objects(&heap.classes[index], cache, claimed, keep);
+    claimed = keep;
+    cache->objects[claimed] = object;
+    __atomic_store_n(&cache->count, claimed + 1, __ATOMIC_RELEASE);
 }
 
 __attribute__((noinline)) static void free_checked(unsigned index, void *object, const void *site)
@@ -269,6 +289,7 @@ __attribute__((noinline)) static void free_checked(unsigned index, void *object,
     check_used(index, object, site);
     poison_object(index, object, site);
     give_object(&heap.classes[index], object);
+    heap.classes[index].live_count--;
     lock_release(&heap.lock);
     write_window_made();
 }
@@ -281,8 +302,7 @@ void heap_class_free(unsigned index, void *object)
         return;
     }
     lock_acquire(&heap.lock);
-    drain_cache(index, &machine_cpu()->mm->heap[index], HEAP_CACHE_MAX / 2);
-    give_object(&heap.classes[index], object);
+    cache_object(index, &machine_cpu()->mm->heap[index], object);
     lock_release(&heap.lock);
 }
 
@@ -291,7 +311,7 @@ static void drain_caches(void) REQUIRES(heap.lock)
     for (unsigned cpu = 0; cpu < mm_cpu_count(); cpu++) {
         for (unsigned index = 0; index < HEAP_CLASSES; index++) {
             if (__atomic_load_n(&mm_cpus[cpu].heap[index].count, __ATOMIC_RELAXED) != 0)
-                drain_cache(index, &mm_cpus[cpu].heap[index], 0);
+                drain_cache(index, &mm_cpus[cpu].heap[index]);
         }
     }
 }

@@ -75,7 +75,7 @@ static inline void heap_free(void *object, uint64_t size_bytes)
     struct heap_cache *cache = &cpu->mm->heap[class];
     cpu->counters[COUNTER_HEAP_FREE]++;
     uint32_t claimed = __atomic_exchange_n(&cache->count, 0, __ATOMIC_ACQUIRE);
-    if (UNLIKELY(claimed == 0 || claimed == HEAP_CACHE_MAX)) {
+    if (UNLIKELY(claimed - 1 >= HEAP_CACHE_MAX - 1)) { /* 0 or HEAP_CACHE_MAX */
         __atomic_store_n(&cache->count, claimed, __ATOMIC_RELEASE);
         heap_class_free(class, object);
         return;

@@ -30,6 +30,7 @@ struct mm {
     struct list_node spaces; /* struct space.all_link */
     uint64_t space_count;
     struct list_node named; /* struct object.named_link */
+    struct lock fork_lock;  /* struct object.fork_copy of those that are not exclusive */
 
     /* Immutable after mm_start(). */
     phys_t zero_page;
@@ -39,7 +40,9 @@ struct mm {
     uint32_t root_slot_count;
     void *harness;
     uint64_t harness_bytes;
-    phys_t screen; /* the machine's framebuffer, in pages; 0 pages: it has none */
+    struct boot_blob ramdisk; /* what RAM disks begin with */
+    uint64_t write_combining; /* bits of entries: ENTRY_UNCACHED on a machine that has none */
+    phys_t screen;            /* the machine's framebuffer, in pages; 0 pages: it has none */
     uint64_t screen_pages;
     phys_t physical_window; /* RAM that `object physical at=auto` and `identity` may show */
 
@@ -65,7 +68,14 @@ static inline uint64_t window_base(void)
 
 static inline uint64_t mm_random_next(void)
 {
-    return random_next(&mm.random);
+    return random_next_shared(&mm.random);
+}
+
+/* For a frame that will be written in places only, and often. Where firmware has run code in it an emulator looks for its
+ * translations at each such write, with a lock that all CPUs share, until all of the code has been written over. */
+static inline void frame_wipe(phys_t page)
+{
+    machine_page_clear(machine_phys_to_virt(page));
 }
 
 /* describe.c: what a panic says about an address of the kernel. */

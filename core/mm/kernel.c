@@ -106,21 +106,19 @@ static result_t map_memory(void)
 }
 
 /* The framebuffer, where the direct map would have it if it were RAM: so the boot page tables have it
- * too, and what draws on it need not know which are loaded. Write-combining, or uncached where the CPU
- * cannot be told. */
+ * too, and what draws on it need not know which are loaded. */
 static result_t map_framebuffer(void)
 {
     const struct boot_framebuffer *framebuffer = &boot_info->framebuffer;
-    uint64_t bits = machine_feature("pat") == 1 ? ENTRY_WRITE_COMBINING : ENTRY_UNCACHED;
     uint64_t start = page_floor(framebuffer->start);
     uint64_t end = page_ceil(framebuffer->start + framebuffer->size_bytes);
     if (framebuffer->is_mapped == 0)
         return OK;
     mm.screen = phys(start);
     mm.screen_pages = (end - start) >> PAGE_SHIFT;
-    return kernel_tables_map(&mm.kernel_directory, BOOT_DIRECT_MAP_BASE + start, phys(start),
-                             end - start, ENTRY_WRITE | ENTRY_NO_EXEC | ENTRY_GLOBAL | bits,
-                             largest_level());
+    return kernel_tables_map(
+        &mm.kernel_directory, BOOT_DIRECT_MAP_BASE + start, phys(start), end - start,
+        ENTRY_WRITE | ENTRY_NO_EXEC | ENTRY_GLOBAL | mm.write_combining, largest_level());
 }
 
 static result_t map_image(void)
@@ -229,6 +227,7 @@ static void note_root_slots(const entry_t *root)
 result_t kernel_init(const struct boot_info *boot)
 {
     boot_info = boot;
+    mm.write_combining = machine_feature("pat") == 1 ? ENTRY_WRITE_COMBINING : ENTRY_UNCACHED;
     lock_init(&mm.kernel_lock, RANK_SPACE, "kernel space");
     region_tree_init(&mm.kernel_tree, KERNEL_TREE_LOW, KERNEL_TREE_HIGH);
     if (new_kernel_table(&mm.kernel_directory.root) != OK || map_memory() != OK ||
@@ -336,6 +335,7 @@ static result_t map_stack(const struct kernel_region *region)
         phys_t page;
         if (frames_take_uninjected(FRAME_KERNEL, &page) != OK)
             return ENOMEM;
+        frame_wipe(page);
         lock_acquire(&mm.kernel_lock);
         result_t result = kernel_tables_map(&mm.kernel_directory, at, page, PAGE_SIZE,
                                             ENTRY_WRITE | ENTRY_NO_EXEC | ENTRY_GLOBAL, 1);

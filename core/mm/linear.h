@@ -22,8 +22,9 @@ static inline struct linear *linear_of(struct object *object)
 result_t linear_create(const struct object_ops *ops, phys_t first, uint64_t page_count,
                        struct linear **linear);
 
-/* Maps one page of a region that shows the object for a fault, with these bits of the memory type. ENOMEM
- * as an outcome. */
+/* Maps one page of a region that shows the object for a fault, with these bits of the memory type; where
+ * the region wants large pages all of the 2 MiB around it, which must be frames in a row of one memory
+ * type as far as the region shows them. ENOMEM as an outcome. */
 struct fault_result linear_show(struct object *object, struct region *region, uint64_t address,
                                 phys_t page, uint64_t cache_bits) REQUIRES(object->lock);
 
@@ -31,8 +32,7 @@ struct fault_result linear_show(struct object *object, struct region *region, ui
 void linear_set_phase(struct object *object, uint16_t phase);
 struct fault_result linear_fault(struct object *object, struct region *region, uint64_t address,
                                  unsigned access);
-result_t linear_fork(struct object *object, struct space *space, struct tlb_gather *gather,
-                     struct object **copy);
+result_t linear_fork(struct object *object, struct tlb_gather *gather, struct object **copy);
 result_t linear_page(struct object *object, struct region *region, uint64_t address,
                      enum page_use use, phys_t *page);
 uint64_t linear_resident(const struct object *object);

@@ -9,6 +9,7 @@
 #include "core/mm/internal.h"
 #include "core/mm/reclaim.h"
 #include "core/mm/space.h"
+#include "core/mm/tlb.h"
 
 #define HARNESS_MIN (4 * MIB)
 #define HARNESS_MAX (64 * MIB)
@@ -40,11 +41,14 @@ static result_t take_harness_memory(void)
 result_t mm_init(const struct boot_info *boot)
 {
     boot_info = boot;
+    mm.ramdisk = boot->ramdisk;
     lock_init(&mm.lock, RANK_SPACES, "spaces");
+    lock_init(&mm.fork_lock, RANK_FORK, "forks");
     list_init(&mm.spaces);
     list_init(&mm.named);
     reclaim_init();
     heap_init();
+    tlb_init();
     if (frames_init(boot) != OK)
         return ENOMEM;
     if (kernel_init(boot) != OK || take_harness_memory() != OK ||
@@ -133,19 +137,17 @@ void mm_inject(struct mm_inject inject)
 
 bool mm_inject_fired(void)
 {
-    return frames_inject.fired;
+    return __atomic_load_n(&frames_inject.fired, __ATOMIC_RELAXED);
 }
 
-uint64_t mm_inject_suspend(void)
+void mm_inject_suspend(void)
 {
-    uint64_t countdown = frames_inject.countdown;
-    frames_inject.countdown = 0;
-    return countdown;
+    machine_cpu()->mm->inject_suspended = true;
 }
 
-void mm_inject_resume(uint64_t countdown)
+void mm_inject_resume(void)
 {
-    frames_inject.countdown = countdown;
+    machine_cpu()->mm->inject_suspended = false;
 }
 
 /* The harness's, in no counter. */

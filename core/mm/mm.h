@@ -40,9 +40,9 @@ struct mm_inject {
 void mm_inject(struct mm_inject inject);
 /* Has an allocation failed since mm_inject() was last switched on? */
 bool mm_inject_fired(void);
-/* What the harness asks for in between does not count. Returns what mm_inject_resume() takes. */
-uint64_t mm_inject_suspend(void);
-void mm_inject_resume(uint64_t countdown);
+/* What this CPU asks for in between, for the harness, does not count. */
+void mm_inject_suspend(void);
+void mm_inject_resume(void);
 
 /* Takes `count` frames in a row that end at `below` or lower (0: anywhere), uncleared; for measuring. A
  * single one comes the way all others do. ENOMEM. */
@@ -68,5 +68,7 @@ bool mm_audit(struct audit_report *report);
 /* Test hooks, for `make mutants`, panics on purpose and audits that must find something: nothing here
  * is called by the core itself. */
 void mm_debug_leak_frame(void);
+/* Takes a page away from all CPUs, but flushes only this one, if there are others: the check panics. */
+void mm_debug_stale_translation(void);
 
 #endif

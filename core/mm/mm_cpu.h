@@ -25,7 +25,8 @@ struct heap_cache {
 };
 
 struct mm_cpu {
-    uint64_t shortage; /* frames that the last refused allocation lacked; see reclaim.h */
+    bool inject_suspended; /* what it allocates now counts for no `inject` */
+    uint64_t shortage;     /* frames that the last refused allocation lacked; see reclaim.h */
     struct frame_cache cache;
     struct heap_cache heap[HEAP_CLASSES];
 } __attribute__((aligned(64)));

@@ -47,14 +47,14 @@ uint64_t object_region_count(struct object *object)
 
 static void unmap_slots_in(struct region *region, uint64_t first, uint64_t end)
 {
-    uint64_t region_end = region_slot(region, region->node.end);
-    if (first < region->first_slot)
-        first = region->first_slot;
+    uint64_t region_end = region_end_slot(region);
+    if (first < region_first_slot(region))
+        first = region_first_slot(region);
     if (end > region_end)
         end = region_end;
     if (first >= end)
         return;
-    uint64_t address = region->node.base + ((first - region->first_slot) << PAGE_SHIFT);
+    uint64_t address = region_address(region, first);
     struct tlb_gather gather;
     tlb_gather_init(&gather);
     page_directory_unmap(&region->space->directory, address,

@@ -5,7 +5,9 @@
  * coincide. Generic code never asks which type an object is.
  * Invariants: references counts regions and names; every region that shows the object is in `regions`,
  * and whoever replaces or empties a slot first removes its entry in all of them, flushes, then frees.
- * Locking: `lock` guards slots and the entries that show them; regions join and leave under the lock. */
+ * Locking: `lock` guards slots and the entries that show them; regions join and leave under the lock,
+ * and change under it (region.h). An object that is alone (object_is_alone()) is known to one space only: operations
+ * on that space keep faults off (part.h), and its faults need the lock only to make what all of them share. */
 #ifndef CORE_MM_OBJECT_H
 #define CORE_MM_OBJECT_H
 
@@ -38,13 +40,13 @@ struct object_ops {
     bool any_cache;
     /* The first mapping is at this phase. */
     void (*set_phase)(struct object *object, uint16_t phase);
-    /* Makes the access possible; the region has the right. Takes the object's lock. */
+    /* Makes the access possible; the region has the right. Takes the object's lock, or that of the page
+     * table. FAULT_AGAIN: the table has gone meanwhile. */
     struct fault_result (*fault)(struct object *object, struct region *region, uint64_t address,
                                  unsigned access);
-    /* The object that a forked region of `space` shows, with a reference for the caller; what must be
-     * flushed in that space is gathered. ENOMEM: nothing changed. */
-    result_t (*fork)(struct object *object, struct space *space, struct tlb_gather *gather,
-                     struct object **copy);
+    /* The object that a forked region shows, with a reference for the caller; what must be flushed in
+     * its space, which is busy, is gathered. ENOMEM: nothing changed. */
+    result_t (*fork)(struct object *object, struct tlb_gather *gather, struct object **copy);
     /* The last reference is gone: frees everything. */
     void (*release)(struct object *object);
     /* The frame that the region shows at an address, for access that bypasses the page tables; made if
@@ -52,9 +54,9 @@ struct object_ops {
     result_t (*page)(struct object *object, struct region *region, uint64_t address,
                      enum page_use use, phys_t *page);
     /* Nothing will show these slots any more. reserve_discard takes the frames ahead that this needs
-     * (ENOMEM: changed nothing but the reserve); then nothing can fail: prepare_discard while the region
-     * is still whole, [base, end) being what it is to lose, and discard when it has lost that. NULL
-     * where objects are never exclusive. */
+     * (ENOMEM: changed nothing but the reserve); then nothing can fail: prepare_discard, needed only if frames
+     * were taken, while the region is still whole, [base, end) being what it is to lose, and discard when it has lost
+     * that. NULL where objects are never exclusive. */
     result_t (*reserve_discard)(struct object *object, uint64_t first_slot, uint64_t slot_count,
                                 struct frame_reserve *reserve);
     void (*prepare_discard)(struct object *object, struct region *region, uint64_t base,
@@ -99,6 +101,7 @@ struct object {
     /* No name reaches the object and no slot is shown twice: its regions are pieces of one. Then what
      * a piece stops showing is gone, and only the piece at hand need be looked at. */
     bool exclusive;
+    bool watched;   /* exclusive, but its file looks at its regions */
     bool placed;    /* has been mapped: the phase is final */
     bool scattered; /* a piece was moved away from the others: one leaf may be in several tables */
     bool named;     /* in mm.named; scripts can reach it without a region */
@@ -106,7 +109,7 @@ struct object {
     struct list_node regions; /* struct region.object_link */
     struct list_node named_link;
     struct list_node reclaim_link; /* next is NULL: in no list of reclaim.h */
-    struct object *fork_copy;      /* during space_fork(), under the parent space's lock */
+    struct object *fork_copy;      /* during space_fork(), whose locks guard it */
     uint64_t audit_round;          /* scratch of mm_audit() */
 };
 
@@ -118,6 +121,7 @@ static inline void object_init(struct object *object, const struct object_ops *o
     object->references = 1;
     object->phase = phase;
     object->exclusive = false;
+    object->watched = false;
     object->placed = false;
     object->scattered = false;
     object->named = false;
@@ -140,38 +144,53 @@ static inline void object_put(struct object *object)
         object->ops->release(object);
 }
 
-/* A region starts or ends showing the object. The list of an exclusive object, all of whose regions are
- * pieces of one space, is that space's lock's. */
-static inline void object_attach(struct object *object, struct region *region)
+/* Is the object known to its regions' space only, and shown there one leaf a page table? Then the space's lock
+ * guards its list of regions. Changes only while faults are kept off. */
+static inline bool object_is_alone(const struct object *object)
 {
-    if (LIKELY(object->exclusive)) {
-        list_add_last(&object->regions, &region->object_link);
-        return;
-    }
-    lock_acquire(&object->lock);
-    list_add_last(&object->regions, &region->object_link);
-    lock_release(&object->lock);
+    return object->exclusive && !object->watched && !object->scattered;
 }
 
-/* Takes over the caller's reference to the object. The region is placed. */
-static inline void region_show(struct region *region, struct object *object, uint64_t first_slot)
+/* For an operation on the space that keeps faults off: nobody else uses the object until it is released, which is why
+ * one that is alone needs no lock. */
+static inline void object_hold(struct object *object) ACQUIRE(object->lock) NO_LOCK_ANALYSIS
+{
+    if (!LIKELY(object_is_alone(object)))
+        lock_acquire(&object->lock);
+}
+
+static inline void object_release(struct object *object) RELEASE(object->lock) NO_LOCK_ANALYSIS
+{
+    if (!LIKELY(object_is_alone(object)))
+        lock_release(&object->lock);
+}
+
+static inline void object_attach(struct object *object, struct region *region)
+{
+    object_hold(object);
+    list_add_last(&object->regions, &region->object_link);
+    object_release(object);
+}
+
+/* What the placed region is to show; takes over a reference. It joins the object's list next, where it can
+ * be seen as it is. */
+static inline void region_aim(struct region *region, struct object *object, uint64_t first_slot)
 {
     region->object = object;
-    region->usable = region->prot;
-    region->first_slot = first_slot;
-    region_update_phase(region);
-    object_attach(object, region);
+    region_set_first_slot(region, first_slot);
+}
+
+/* The region, which is in its object's list, shows it from here on. */
+static inline void region_show(struct region *region)
+{
+    region_set_usable(region, region->prot);
 }
 
 static inline void object_detach(struct object *object, struct region *region)
 {
-    if (LIKELY(object->exclusive)) {
-        list_remove(&region->object_link);
-        return;
-    }
-    lock_acquire(&object->lock);
+    object_hold(object);
     list_remove(&region->object_link);
-    lock_release(&object->lock);
+    object_release(object);
 }
 
 /* Gives the object a name's reference: it lives until object_drop(). Takes over the caller's. */

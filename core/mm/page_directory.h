@@ -10,32 +10,46 @@
  * A level-1 table remembers in its frame which leaf of which object its data entries show (`shows`),
  * or that they are mixed. Entries of the shared zero page are never writable and do not count as data.
  * An upper entry may also be a large page: the 512 frames of a leaf, whose first one remembers the leaf
- * instead. It is split, into a table of 512 entries, before a part of it changes.
+ * instead; or, marked, 2 MiB that no leaf holds and that may not be RAM. It is split, into a table of 512
+ * entries, before a part of it changes.
  * Invariants: an upper entry without W is a large page or has a table below it that is not mixed; a large
  * page lies in one region; `live` is the number of present entries; tables of the user half are counted
  * in table_count, the root and the harness window are not.
- * Locking: the space's lock, or the object's for entries that show its slots (stage 5: a bit per
- * table). */
+ * Locking: entries that show an object's slots are written with that object's lock held, unless it is alone
+ * (object.h). What the objects of one table share, that is `live`, `shows`, and W of the upper entry, each table guards by a bit of its
+ * own, which is also held to write its entries. Tables come and go, and level-2 entries become
+ * tables and large pages, under the directory's lock. Walks that find an entry take neither lock: they are
+ * made between section_enter() and section_leave() (section.h), or with the directory's lock held, and a
+ * table which they have found may be gone by the time its bit is taken: then they start again. Range
+ * operations take the directory's lock themselves. */
 #ifndef CORE_MM_PAGE_DIRECTORY_H
 #define CORE_MM_PAGE_DIRECTORY_H
 
+#include "core/lock.h"
 #include "core/machine.h"
 #include "core/mm/frames.h"
+#include "core/mm/table_lock.h"
 #include "core/mm/tlb.h"
 #include "core/result.h"
 
 #define TABLE_BYTES (2 * MIB) /* what one level-1 table maps */
 #define TABLE_MIXED ((const void *)1)
+/* In the entry of a large page that is no leaf: its first page may have no frame's entry. */
+#define LARGE_WITHOUT_LEAF ENTRY_SOFTWARE
 
 struct page_directory {
     phys_t root;
     uint64_t table_count;
+    struct lock lock;
+    /* A number that no directory has had before, whenever a table has left its place; atomic. */
+    uint64_t generation;
 };
 
 /* Where an address's 4 KiB entry is, and the level-2 entry above it. */
 struct table_place {
     entry_t *upper;
     entry_t *entry;
+    struct frame *table; /* of the level-1 table */
 };
 
 /* A root with the kernel half and the harness window; costs one frame. ENOMEM. */
@@ -48,7 +62,7 @@ void page_directory_fini(struct page_directory *directory);
  * is no table. */
 static inline bool table_step(entry_t **entry, uint64_t address, unsigned level)
 {
-    entry_t above = **entry;
+    entry_t above = entry_load(*entry);
     entry_t *table = machine_phys_to_virt(entry_phys(above));
     *entry = &table[machine_table_index(address, level)];
     return LIKELY(entry_is_table(above));
@@ -76,65 +90,113 @@ static inline entry_t *page_directory_large(const struct page_directory *directo
                                             uint64_t address)
 {
     entry_t *entry;
-    if (page_directory_descend(directory, address, &entry) != 2 || !entry_is_page(*entry, 2))
+    if (page_directory_descend(directory, address, &entry) != 2 ||
+        !entry_is_page(entry_load(entry), 2))
         return NULL;
     return entry;
 }
 
 /* The entry's place; false when there is no table, a large page included. O(levels). */
-static inline bool page_directory_find(const struct page_directory *directory, uint64_t address,
-                                       struct table_place *place)
+__attribute__((always_inline)) static inline bool
+page_directory_find(const struct page_directory *directory, uint64_t address,
+                    struct table_place *place)
 {
-    entry_t *entry;
-    if (UNLIKELY(page_directory_descend(directory, address, &entry) != 2))
+    entry_t *upper;
+    if (UNLIKELY(page_directory_descend(directory, address, &upper) != 2))
         return false;
-    place->upper = entry;
-    bool found = table_step(&entry, address, 1);
-    place->entry = entry;
-    return found;
+    entry_t above = entry_load(upper);
+    entry_t *entries = machine_phys_to_virt(entry_phys(above));
+    place->upper = upper;
+    place->entry = &entries[machine_table_index(address, 1)];
+    place->table = frame_of(entry_phys(above));
+    return LIKELY(entry_is_table(above));
+}
+
+/* The same for faults, which most often come one behind the other: each CPU remembers the table that it
+ * found last, as processors do. In a section. No table: place->table is NULL. */
+struct table_place page_directory_find_anew(const struct page_directory *directory,
+                                            uint64_t address);
+
+__attribute__((always_inline)) static inline bool
+page_directory_find_again(const struct page_directory *directory, uint64_t address,
+                          struct table_place *place)
+{
+    const struct table_hint *hint = &machine_cpu()->table_hint;
+    if (UNLIKELY(hint->number != address / TABLE_BYTES ||
+                 hint->generation != __atomic_load_n(&directory->generation, __ATOMIC_ACQUIRE))) {
+        *place = page_directory_find_anew(directory, address);
+        return place->table != NULL;
+    }
+    place->upper = hint->upper;
+    place->entry = &hint->entries[machine_table_index(address, 1)];
+    place->table = hint->table;
+    return true;
 }
 
 /* Makes the tables that are missing; not where a large page is. ENOMEM: nothing changed. O(levels). */
 result_t page_directory_add_tables(struct page_directory *directory, uint64_t address,
                                    struct table_place *place);
 
-/* The entry's place, with tables made if they are missing. ENOMEM: nothing changed. O(levels). */
+/* The entry's place, with tables made if they are missing. Not locked: others may remove the table again
+ * while it is empty. ENOMEM: nothing changed. O(levels). */
 static inline result_t page_directory_reserve(struct page_directory *directory, uint64_t address,
                                               struct table_place *place)
 {
-    if (LIKELY(page_directory_find(directory, address, place)))
-        return OK;
-    return page_directory_add_tables(directory, address, place);
+    bool found = page_directory_find_again(directory, address, place);
+    return LIKELY(found) ? OK : page_directory_add_tables(directory, address, place);
 }
 
 /* The same down to the level-2 entry only. */
 result_t page_directory_reserve_upper(struct page_directory *directory, uint64_t address,
                                       entry_t **upper);
+/* The same for who holds the lock: until it is released no other CPU removes what they have made. */
+result_t page_directory_add_tables_locked(struct page_directory *directory, uint64_t address,
+                                          struct table_place *place) REQUIRES(directory->lock);
+result_t page_directory_reserve_upper_locked(struct page_directory *directory, uint64_t address,
+                                             entry_t **upper) REQUIRES(directory->lock);
 /* Frees the tables above an address that are empty; for a reserve that was not used. */
 void page_directory_prune(struct page_directory *directory, uint64_t address);
-/* The same for tables that may have been used: their frames are freed with the gather. */
+/* The same; with a gather, for tables that may have been used: their frames are freed with that. */
 void page_directory_prune_gathered(struct page_directory *directory, uint64_t address,
-                                   struct tlb_gather *gather);
+                                   struct tlb_gather *gather) REQUIRES(directory->lock);
 
-static inline struct frame *table_frame(const struct table_place *place)
+/* Locks the table of a place that was reserved or found; where it is gone by now, a new one. ENOMEM. */
+static inline result_t table_place_lock(struct page_directory *directory, uint64_t address,
+                                        struct table_place *place)
 {
-    return frame_of(entry_phys(*place->upper));
+    while (UNLIKELY(!table_lock(place->table))) {
+        if (page_directory_reserve(directory, address, place) != OK)
+            return ENOMEM;
+    }
+    return OK;
 }
 
-void page_directory_change_shown(struct table_place *place, const void *leaf);
+static inline void table_place_unlock(const struct table_place *place)
+{
+    table_unlock(place->table);
+}
 
-/* Writes an entry. leaf: whose data it shows; NULL for the zero page; TABLE_MIXED when its index is
+/* After a table has been moved: what CPUs remember of the directory's tables is out of date. */
+void page_directory_forget_hints(struct page_directory *directory);
+
+/* The leaf at an address was copied: where a table, or a large page, shows `before` it shows `leaf`. */
+void page_directory_follow(struct page_directory *directory, uint64_t address, const void *before,
+                           const void *leaf);
+
+void page_directory_change_shown(struct table_place place, const void *leaf);
+
+/* Writes an entry of a locked table. leaf: whose data it shows; NULL for the zero page; TABLE_MIXED when its index is
  * not the leaf's. A previous translation is the caller's to flush. */
 static inline void page_directory_set(struct table_place *place, entry_t entry, const void *leaf)
 {
-    struct frame *table = table_frame(place);
+    struct frame *table = place->table;
     if (leaf && UNLIKELY(table->shows != leaf))
-        page_directory_change_shown(place, leaf);
-    table->live = (uint16_t)(table->live + !entry_is_present(*place->entry));
-    *place->entry = entry;
+        page_directory_change_shown(*place, leaf);
+    table->live = (uint16_t)(table->live + !entry_is_present(entry_peek(place->entry)));
+    entry_store(place->entry, entry);
 }
 
-/* Takes W from all entries of a table and gives it back to the upper one. */
+/* Takes W from all entries of a locked table and gives it back to the upper one. */
 void page_directory_settle(struct table_place *place);
 
 void page_directory_unmap_present(struct page_directory *directory, uint64_t base, uint64_t end,
@@ -145,24 +207,28 @@ void page_directory_unmap_present(struct page_directory *directory, uint64_t bas
 static inline void page_directory_unmap(struct page_directory *directory, uint64_t base,
                                         uint64_t end, struct tlb_gather *gather)
 {
-    if (directory->table_count != 0)
+    if (__atomic_load_n(&directory->table_count, __ATOMIC_RELAXED) != 0)
         page_directory_unmap_present(directory, base, end, gather);
 }
 /* Gives present entries of a range, which no large page leaves, other rights; W only to those that have
  * it. O(present). */
 void page_directory_protect(struct page_directory *directory, uint64_t base, uint64_t end,
                             uint64_t bits, struct tlb_gather *gather);
+/* The same for a page that no large page maps, of a space whose lock is held, and not in a section: without
+ * the directory's lock. True: the flush is the caller's. */
+bool page_directory_protect_page(struct page_directory *directory, uint64_t address, uint64_t bits);
 /* Takes write permission from a range, at the level above where the table is not mixed. O(tables). */
 void page_directory_write_protect(struct page_directory *directory, uint64_t base, uint64_t end,
                                   struct tlb_gather *gather);
 
 /* Turns a large page into a table, `table`, of 512 entries with the same rights. Its translations are
  * the caller's to flush. */
-void page_directory_split_large(struct page_directory *directory, entry_t *upper, phys_t table);
+void page_directory_split_large(struct page_directory *directory, entry_t *upper, phys_t table)
+    REQUIRES(directory->lock);
 /* Splitting the large pages that lie across either end of a range, in two steps: reserve puts frames for
  * the tables into the reserve (ENOMEM), split takes them out. */
-result_t page_directory_reserve_split(const struct page_directory *directory, uint64_t base,
-                                      uint64_t end, struct frame_reserve *reserve);
+result_t page_directory_reserve_split(struct page_directory *directory, uint64_t base, uint64_t end,
+                                      struct frame_reserve *reserve);
 void page_directory_split(struct page_directory *directory, uint64_t base, uint64_t end,
                           struct frame_reserve *reserve, struct tlb_gather *gather);
 
@@ -170,60 +236,5 @@ void page_directory_split(struct page_directory *directory, uint64_t base, uint6
  * way; and ends `from`, which has nothing else. Cannot fail. O(tables). */
 void page_directory_take_over(struct page_directory *directory, struct page_directory *from,
                               uint64_t base, uint64_t end);
-
-/* Steps over the level-1 tables and large pages that are present in [base, end). */
-struct table_walk {
-    const struct page_directory *directory;
-    uint64_t base;
-    uint64_t end;
-    uint64_t next;       /* where the search goes on */
-    uint64_t table_base; /* first address of the table or large page found */
-    entry_t *upper;
-};
-
-static inline struct table_walk table_walk(const struct page_directory *directory, uint64_t base,
-                                           uint64_t end)
-{
-    return (struct table_walk){.directory = directory, .base = base, .end = end, .next = base};
-}
-
-bool table_walk_search(struct table_walk *walk);
-
-/* False at the end. O(1) amortised inside 1 GiB, O(levels) for each absent stretch. */
-static inline bool table_walk_next(struct table_walk *walk)
-{
-    /* Most often the next table hangs on the next entry. */
-    if (LIKELY(walk->upper != NULL && walk->next < walk->end && (walk->next & (GIB - 1)) != 0) &&
-        LIKELY(entry_is_present(walk->upper[1]))) {
-        walk->upper++;
-        walk->table_base = walk->next;
-        walk->next += TABLE_BYTES;
-        return true;
-    }
-    return table_walk_search(walk);
-}
-
-/* The part of the table that lies in the range: indices first..last-1. */
-static inline unsigned table_walk_first(const struct table_walk *walk)
-{
-    return walk->base > walk->table_base ? machine_table_index(walk->base, 1) : 0;
-}
-
-static inline unsigned table_walk_last(const struct table_walk *walk)
-{
-    return walk->end - walk->table_base < TABLE_BYTES ? machine_table_index(walk->end, 1)
-                                                      : MACHINE_TABLE_ENTRIES;
-}
-
-static inline bool table_walk_is_large(const struct table_walk *walk)
-{
-    return UNLIKELY(!entry_is_table(*walk->upper)); /* it is present */
-}
-
-/* Of a table. */
-static inline entry_t *table_walk_entries(const struct table_walk *walk)
-{
-    return machine_phys_to_virt(entry_phys(*walk->upper));
-}
 
 #endif

@@ -43,7 +43,7 @@ static void make_volatile(struct anonymous *anonymous) REQUIRES(anonymous->objec
 static result_t make_nonvolatile(struct anonymous *anonymous) REQUIRES(anonymous->object.lock)
 {
     if (anonymous->commits_again &&
-        frames_promise(anonymous->live_pages - anonymous->table.resident) != OK)
+        frames_promise(anonymous->live_pages - slot_table_resident(&anonymous->table)) != OK)
         return ENOMEM;
     reclaim_delist(&anonymous->object);
     anonymous->committed = anonymous->commits_again;
@@ -117,7 +117,7 @@ uint64_t anonymous_reclaim(struct object *object, enum reclaim_stage stage, uint
     (void)stage; /* only volatile objects are listed */
     (void)wanted;
     lock_acquire(&anonymous->object.lock);
-    if (anonymous->is_volatile && anonymous->table.resident != 0)
+    if (anonymous->is_volatile && slot_table_resident(&anonymous->table) != 0)
         won = purge(anonymous);
     lock_release(&anonymous->object.lock);
     return won;

@@ -3,6 +3,7 @@
 
 #include "core/mm/audit.h"
 #include "core/mm/heap.h"
+#include "core/mm/internal.h"
 
 /* A slot's frame is there, but nothing was written to it. */
 #define SLOT_UNWRITTEN 2ull
@@ -19,8 +20,14 @@ static uint64_t *find_slot(struct ramdisk *ramdisk, uint64_t page)
     return leaf ? &leaf->slots[page % LEAF_SLOTS] : NULL;
 }
 
-static void generate(uint64_t page, uint64_t *words)
+/* What the page holds until it is written: the loader's image, and generated content behind it. */
+static void read_initial(uint64_t page, uint64_t *words)
 {
+    if (page < page_ceil(mm.ramdisk.size_bytes) >> PAGE_SHIFT) {
+        const char *image = machine_phys_to_virt(phys(mm.ramdisk.start));
+        machine_page_copy(words, image + (page << PAGE_SHIFT));
+        return;
+    }
     for (uint64_t i = 0; i < PAGE_SIZE / 8; i++)
         words[i] = block_pattern((page << PAGE_SHIFT) + 8 * i);
 }
@@ -36,7 +43,7 @@ static result_t ramdisk_read(struct block_device *device, uint64_t first, uint64
         if (slot && *slot != 0 && (*slot & SLOT_UNWRITTEN) == 0)
             machine_page_copy(page, machine_phys_to_virt(slot_phys(*slot)));
         else
-            generate(first + i, page);
+            read_initial(first + i, page);
     }
     lock_release(&ramdisk->lock);
     return OK;
@@ -76,7 +83,7 @@ static result_t reserve_page(struct ramdisk *ramdisk, uint64_t page) REQUIRES(ra
         return ENOMEM;
     }
     slot = &leaf->slots[page % LEAF_SLOTS];
-    slot_table_put(&ramdisk->table, leaf_frame(leaf), slot, frame);
+    (void)slot_put(leaf_frame(leaf), slot, frame);
     *slot |= SLOT_UNWRITTEN;
     return OK;
 }
@@ -120,7 +127,9 @@ void ramdisk_destroy(struct ramdisk *ramdisk)
 {
     struct frame_batch batch;
     frame_batch_init(&batch);
-    (void)slot_table_fini(&ramdisk->table, &batch);
+    uint64_t freed = 0;
+    uint64_t dropped = 0;
+    slot_table_fini(&ramdisk->table, &batch, &freed, &dropped);
     frame_batch_end(&batch);
     heap_free(ramdisk, sizeof *ramdisk);
 }

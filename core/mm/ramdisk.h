@@ -1,6 +1,11 @@
-/* A disk in memory: generated content until it is written, then a frame for each page that was.
+/* A disk in memory: initial content until it is written, then a frame for each page that was.
  *
- * Concepts: what nobody has written costs nothing: it is made anew by each read. A page's frame is taken
+ *   0                  image's end, to the page                  the disk's end
+ *   |== loader's image ==|========== block_pattern() ================|
+ *
+ * Concepts: initial content is what the loader has read from the boot volume (boot_info.ramdisk), and behind
+ * it, or where there is none, generated. All disks share it, and none writes to it: what nobody has
+ * written costs nothing, and is copied or made anew by each read. A page's frame is taken
  * when it is reserved, so that writing needs no memory.
  * Locking: its own lock, of RANK_BLOCK. */
 #ifndef CORE_MM_RAMDISK_H

@@ -4,6 +4,7 @@
 #include "core/check.h"
 #include "core/lock.h"
 #include "core/mm/object.h"
+#include "core/mm/section.h"
 #include "core/write_window.h"
 
 static struct {
@@ -83,6 +84,7 @@ static uint64_t reclaim_from(enum reclaim_list list, enum reclaim_stage stage, u
         if (!object)
             continue;
         won += object->ops->reclaim(object, stage, wanted - won);
+        section_drain();
         object_write_begin();
         object_put(object);
         object_write_end();

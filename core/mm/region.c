@@ -1,34 +1,38 @@
 /* Merging and ending regions. See region.h. */
 #include "core/mm/region.h"
 
+#include "core/mm/internal.h"
 #include "core/mm/object.h"
-#include "core/mm/space.h"
+#include "core/mm/region_cut.h"
 
 void region_destroy(struct region *region)
 {
-    struct object *object = region->object;
-    if (object) {
-        object_detach(object, region);
-        object_put(object);
-    }
-    heap_free(region, sizeof *region);
+    region_end(region);
 }
 
-static bool fit(const struct region *region, const struct region *next)
+uint64_t region_cache_bits(const struct region *region, enum cache usual)
 {
-    return next->node.base == region->node.end && next->prot == region->prot &&
-           next->object == region->object && next->shared == region->shared &&
-           next->stack == region->stack && next->large == region->large &&
-           next->cache == region->cache &&
-           (!region->object || region_slot(region, region->node.end) == next->first_slot);
+    const uint64_t bits[] = {0, 0, mm.write_combining, ENTRY_UNCACHED};
+    return bits[region->cache == CACHE_DEFAULT ? usual : (enum cache)region->cache];
 }
 
-bool region_merge_next(struct region_tree *tree, struct region *region)
+static inline struct region *dig_up(struct dead_regions *dead)
 {
-    struct region *next = region_of_node(region_tree_next(&region->node));
-    if (!next || !fit(region, next))
-        return false;
-    region_tree_join(tree, &region->node, &next->node);
-    region_destroy(next);
-    return true;
+    struct region *region = region_of_node(dead->first);
+    dead->first = dead->first->parent;
+    return region;
+}
+
+void region_destroy_buried(struct dead_regions *dead)
+{
+    space_wait_for_faults(region_of_node(dead->first)->space);
+    while (dead->first)
+        region_destroy(dig_up(dead));
+}
+
+void region_free_buried(struct dead_regions *dead)
+{
+    space_wait_for_faults(region_of_node(dead->first)->space);
+    while (dead->first)
+        region_free(dig_up(dead));
 }

@@ -2,6 +2,7 @@
 #include "core/mm/region_tree.h"
 
 #include "core/check.h"
+#include "core/mm/region_tree_nodes.h"
 
 static void count_visits(uint64_t visits)
 {
@@ -20,14 +21,13 @@ struct region_node *region_tree_find_from(const struct region_tree *tree, uint64
     uint64_t visits = 0;
     struct region_node *best = NULL;
     struct region_node *node = tree->root;
-    while (node) {
+    for (; node; node = best->left) {
+        for (; node && address >= node->end; node = node->right)
+            visits++;
+        if (!node)
+            break;
         visits++;
-        if (address < node->end) {
-            best = node;
-            node = node->left;
-        } else {
-            node = node->right;
-        }
+        best = node;
     }
     count_visits(visits);
     return best;
@@ -69,44 +69,26 @@ struct region_node *region_tree_previous(const struct region_node *node)
 
 /* --- augmentation ----------------------------------------------------------------------------------------- */
 
-static void update(struct region_node *node)
-{
-    uint64_t largest = node->hole;
-    uint64_t free = node->hole;
-    if (node->left) {
-        free += node->left->free;
-        if (node->left->largest > largest)
-            largest = node->left->largest;
-    }
-    if (node->right) {
-        free += node->right->free;
-        if (node->right->largest > largest)
-            largest = node->right->largest;
-    }
-    node->largest = largest;
-    node->free = free;
-}
-
-/* A hole that this node and those above it have in their subtrees has grown to `hole` bytes. */
+/* A hole that this node and those above it have in their subtrees has grown to `hole` bytes. Where a larger
+ * one is known only the sum changes, there and above. */
 static void grow_path(struct region_node *node, uint64_t hole, uint64_t grown)
 {
-    for (; node; node = node->parent) {
+    for (; node && node->largest < hole; node = node->parent) {
         node->free += grown;
-        if (node->largest < hole)
-            node->largest = hole;
+        node->largest = hole;
     }
+    for (; node; node = node->parent)
+        node->free += grown;
 }
 
-/* A hole of `hole` bytes has lost `lost` of them, at one end or in its midst. Where a larger one is known
- * only the sum changes, there and above. */
+/* A hole of `hole` bytes has lost `lost` of them, at one end or in its midst. */
 static void shrink_path(struct region_node *node, uint64_t hole, uint64_t lost)
 {
+    for (; node && node->largest == hole && node->free == lost; node = node->parent)
+        node->free = node->largest = 0; /* nothing else is free */
     for (; node && node->largest == hole; node = node->parent) {
         node->free -= lost;
-        if (node->free == 0)
-            node->largest = 0;
-        else
-            update(node);
+        node->largest = largest_in(node);
     }
     for (; node; node = node->parent)
         node->free -= lost;
@@ -119,129 +101,19 @@ static void update_below(struct region_node *node, const struct region_node *top
         update(node);
 }
 
-/* --- red-black tree ----------------------------------------------------------------------------------------- */
-
-static void replace_child(struct region_tree *tree, struct region_node *parent,
-                          struct region_node *old, struct region_node *new)
-{
-    if (!parent)
-        tree->root = new;
-    else if (parent->left == old)
-        parent->left = new;
-    else
-        parent->right = new;
-}
-
-/*      x                y
- *     / \              / \
- *    a   y    -->     x   c      and the mirror image; y takes over what x said of the subtree.
- *       / \          / \
- *      b   c        a   b                                                                       */
-static void rotate(struct region_tree *tree, struct region_node *x, struct region_node *y)
-{
-    struct region_node *inner;
-    if (x->right == y) {
-        inner = y->left;
-        x->right = inner;
-        y->left = x;
-    } else {
-        inner = y->right;
-        x->left = inner;
-        y->right = x;
-    }
-    if (inner)
-        inner->parent = x;
-    y->parent = x->parent;
-    replace_child(tree, x->parent, x, y);
-    x->parent = y;
-
-    y->largest = x->largest;
-    y->free = x->free;
-    update(x);
-}
-
-static bool is_red(const struct region_node *node)
-{
-    return node && node->red;
-}
-
-/* Restores the rule "no red node has a red child" above a fresh red node. */
-static void rebalance_after_insert(struct region_tree *tree, struct region_node *node)
-{
-    while (is_red(node->parent)) {
-        struct region_node *parent = node->parent;
-        struct region_node *grand = parent->parent; /* exists: the root is black */
-        struct region_node *uncle = grand->left == parent ? grand->right : grand->left;
-        if (is_red(uncle)) {
-            parent->red = false;
-            uncle->red = false;
-            grand->red = true;
-            node = grand;
-            continue;
-        }
-        bool outer = (grand->left == parent) == (parent->left == node);
-        if (!outer) {
-            rotate(tree, parent, node);
-            parent = node;
-        }
-        parent->red = false;
-        grand->red = true;
-        rotate(tree, grand, parent);
-        break;
-    }
-    tree->root->red = false;
-}
-
-/* `node` (may be NULL), below `parent`, is one black short. */
-static void rebalance_after_remove(struct region_tree *tree, struct region_node *node,
-                                   struct region_node *parent)
-{
-    while (parent && !is_red(node)) {
-        struct region_node *sibling = parent->left == node ? parent->right : parent->left;
-        if (sibling->red) {
-            sibling->red = false;
-            parent->red = true;
-            rotate(tree, parent, sibling);
-            sibling = parent->left == node ? parent->right : parent->left;
-        }
-        struct region_node *near = parent->left == node ? sibling->left : sibling->right;
-        struct region_node *far = parent->left == node ? sibling->right : sibling->left;
-        if (!is_red(near) && !is_red(far)) {
-            sibling->red = true;
-            node = parent;
-            parent = node->parent;
-            continue;
-        }
-        if (!is_red(far)) {
-            near->red = false;
-            sibling->red = true;
-            rotate(tree, sibling, near);
-            far = sibling;
-            sibling = near;
-        }
-        sibling->red = parent->red;
-        parent->red = false;
-        far->red = false;
-        rotate(tree, parent, sibling);
-        return;
-    }
-    if (node)
-        node->red = false;
-}
-
 /* --- inserting and removing ------------------------------------------------------------------------------------ */
 
-/* Makes the node, whose hole is set, a red leaf below `parent`, in the place that *child is. */
+/* Makes the node, whose hole is set, a leaf below `parent` (NULL: the root), in the place that *child is. */
 static inline void link_leaf(struct region_tree *tree, struct region_node *node,
                              struct region_node *parent, struct region_node **child)
 {
-    *child = node;
-    node->left = NULL;
-    node->right = NULL;
+    put(&node->left, NULL);
+    put(&node->right, NULL);
+    put(child, node);
     node->parent = parent;
     node->largest = node->hole;
     node->free = node->hole;
-    node->red = true;
+    node->red = parent != NULL;
     tree->count++;
 }
 
@@ -278,33 +150,52 @@ static inline void link_before(struct region_tree *tree, struct region_node *nod
     }
 }
 
-/* Inserts the node, whose range is set and free, in front of `next` (NULL: behind all others). */
-static void insert_before(struct region_tree *tree, struct region_node *node,
-                          struct region_node *next)
+/* Where the hole in front of `next` (NULL: the top hole) begins. */
+static inline uint64_t hole_start(const struct region_tree *tree, const struct region_node *next)
 {
-    if (next) {
-        uint64_t hole = next->hole;
-        node->hole = node->base - (next->base - hole);
-        next->hole = next->base - node->end;
-        link_before(tree, node, next);
-        update_below(node->parent, next);
-        shrink_path(next, hole, node->end - node->base);
-    } else {
-        node->hole = node->base - (tree->last ? tree->last->end : tree->low);
-        link_before(tree, node, NULL);
-        grow_path(node->parent, node->hole, node->hole);
-    }
-    rebalance_after_insert(tree, node);
+    if (next)
+        return next->base - next->hole;
+    return tree->last ? tree->last->end : tree->low;
 }
 
-static bool place_in_hole(struct region_node *node, uint64_t hole_start, uint64_t hole_end,
+/* The node is to lie in that hole. */
+static inline void put_in_hole(struct region_node *node, uint64_t start, uint64_t base,
+                               uint64_t size_bytes)
+{
+    put_range(node, base, size_bytes);
+    node->hole = base - start;
+}
+
+/* Inserts the node, which put_in_hole() was for, in front of `next` (NULL: behind all others). */
+__attribute__((always_inline)) static inline void
+insert_before(struct region_tree *tree, struct region_node *node, struct region_node *next)
+{
+    begin(tree);
+    if (next) {
+        uint64_t hole = next->hole;
+        next->hole = next->base - node->end;
+        link_before(tree, node, next);
+        if (node->hole != 0) /* else no sum below `next` changes */
+            update_below(node->parent, next);
+        shrink_path(next, hole, node->end - node->base);
+    } else {
+        link_before(tree, node, NULL);
+        if (node->hole != 0)
+            grow_path(node->parent, node->hole, node->hole);
+    }
+    if (node->parent && node->parent->red)
+        region_tree_rebalance_after_insert(tree, node);
+    end(tree);
+}
+
+static bool place_in_hole(struct region_node *node, uint64_t start, uint64_t hole,
                           uint64_t size_bytes, uint64_t align_bytes)
 {
-    uint64_t base = (hole_start + align_bytes - 1) & ~(align_bytes - 1);
-    if (base < hole_start || base > hole_end || hole_end - base < size_bytes)
+    uint64_t skipped = -start & (align_bytes - 1);
+    if (skipped > hole || hole - skipped < size_bytes)
         return false;
-    node->base = base;
-    node->end = base + size_bytes;
+    put_range(node, start + skipped, size_bytes);
+    node->hole = skipped;
     return true;
 }
 
@@ -354,12 +245,12 @@ result_t region_tree_place_anywhere(struct region_tree *tree, struct region_node
     if (tree->root && tree->root->largest >= size_bytes)
         next = lowest_fit(tree->root, size_bytes, &visits);
     while (next &&
-           !place_in_hole(node, next->base - next->hole, next->base, size_bytes, align_bytes))
+           !place_in_hole(node, next->base - next->hole, next->hole, size_bytes, align_bytes))
         next = next_fit(next, size_bytes, &visits);
     count_visits(visits);
     if (!next) {
-        uint64_t top_start = tree->last ? tree->last->end : tree->low;
-        if (!place_in_hole(node, top_start, tree->high, size_bytes, align_bytes))
+        uint64_t top_start = hole_start(tree, NULL);
+        if (!place_in_hole(node, top_start, tree->high - top_start, size_bytes, align_bytes))
             return ENOMEM;
     }
 
@@ -377,7 +268,7 @@ struct hole {
 
 static struct hole top_hole(const struct region_tree *tree)
 {
-    return (struct hole){tree->last ? tree->last->end : tree->low, tree->high, NULL};
+    return (struct hole){hole_start(tree, NULL), tree->high, NULL};
 }
 
 static struct hole hole_before(struct region_node *node)
@@ -467,8 +358,7 @@ result_t region_tree_place_randomized(struct region_tree *tree, struct region_no
         uint64_t base = hole.start + offset;
         if ((base & (align_bytes - 1)) != 0 || hole.end - base < size_bytes)
             continue;
-        node->base = base;
-        node->end = base + size_bytes;
+        put_in_hole(node, hole.start, base, size_bytes);
         insert_before(tree, node, hole.next);
         return OK;
     }
@@ -480,8 +370,7 @@ result_t region_tree_place_randomized(struct region_tree *tree, struct region_no
     uint64_t chosen = random_below(random, places);
     struct hole hole = hole_of_place(tree, size_bytes, align_bytes, &chosen, &visits);
     uint64_t first = (hole.start + align_bytes - 1) & ~(align_bytes - 1);
-    node->base = first + chosen * align_bytes;
-    node->end = node->base + size_bytes;
+    put_in_hole(node, hole.start, first + chosen * align_bytes, size_bytes);
     insert_before(tree, node, hole.next);
     return OK;
 }
@@ -508,18 +397,16 @@ result_t region_tree_place_specifically(struct region_tree *tree, struct region_
     if (result != OK)
         return result;
 
-    node->base = base;
-    node->end = base + size_bytes;
+    put_in_hole(node, hole_start(tree, next), base, size_bytes);
     insert_before(tree, node, next);
     return OK;
 }
 
 void region_tree_place_last(struct region_tree *tree, struct region_node *node, uint64_t base,
-                            uint64_t end)
+                            uint64_t end_address)
 {
-    DEBUG_ASSERT(base >= (tree->last ? tree->last->end : tree->low) && end <= tree->high);
-    node->base = base;
-    node->end = end;
+    DEBUG_ASSERT(base >= (tree->last ? tree->last->end : tree->low) && end_address <= tree->high);
+    put_in_hole(node, hole_start(tree, NULL), base, end_address - base);
     insert_before(tree, node, NULL);
 }
 
@@ -534,12 +421,12 @@ struct unlinked {
     struct region_node *lowest; /* the lowest node whose subtree changed */
     struct region_node *orphan; /* took the place that lost its colour; may be NULL */
     struct region_node *orphan_parent;
-    struct region_node *heir; /* the successor, where it went up to the node's place */
     bool lost_black;
 };
 
 /* The successor, where it takes the node's place, says of the subtree what the node said. */
-static struct unlinked unlink_node(struct region_tree *tree, struct region_node *node)
+__attribute__((always_inline)) static inline struct unlinked unlink_node(struct region_tree *tree,
+                                                                         struct region_node *node)
 {
     if (!node->right) {
         struct region_node *child = node->left;
@@ -561,18 +448,17 @@ static struct unlinked unlink_node(struct region_tree *tree, struct region_node 
         .orphan_parent = lone                   ? node->parent
                          : heir->parent == node ? heir
                                                 : heir->parent,
-        .heir = heir,
         .lost_black = lone ? !node->red : !heir->red,
     };
     unlinked.lowest = lone ? heir : unlinked.orphan_parent;
     if (heir->parent != node) {
-        heir->parent->left = heir->right;
+        put(&heir->parent->left, heir->right);
         if (heir->right)
             heir->right->parent = heir->parent;
-        heir->right = node->right;
+        put(&heir->right, node->right);
         heir->right->parent = heir;
     }
-    heir->left = node->left;
+    put(&heir->left, node->left);
     if (heir->left)
         heir->left->parent = heir;
     heir->parent = node->parent;
@@ -584,89 +470,142 @@ static struct unlinked unlink_node(struct region_tree *tree, struct region_node 
     return unlinked;
 }
 
-static inline void end_removal(struct region_tree *tree, struct region_node *node,
-                               const struct unlinked *unlinked)
-{
-    if (unlinked->lost_black)
-        rebalance_after_remove(tree, unlinked->orphan, unlinked->orphan_parent);
-    tree->count--;
-    node->left = NULL;
-    node->right = NULL;
-    node->parent = NULL;
-}
-
 void region_tree_remove(struct region_tree *tree, struct region_node *node)
 {
-    struct region_node *next = region_tree_next(node);
-    if (!next)
+    struct region_node *next = NULL;
+    if (node == tree->last)
         tree->last = region_tree_previous(node);
+    else
+        next = region_tree_next(node);
 
+    bool has_heir = node->right != NULL;
+    begin(tree);
     struct unlinked unlinked = unlink_node(tree, node);
     if (next) {
         next->hole = next->base - (node->base - node->hole);
-        update_below(unlinked.lowest, next);
+        if (node->hole != 0 || has_heir)
+            update_below(unlinked.lowest, next);
         grow_path(next, next->hole, node->end - node->base);
-    } else {
+    } else if (node->hole != 0) {
         shrink_path(unlinked.lowest, node->hole, node->hole);
     }
-    end_removal(tree, node, &unlinked);
+    if (unlinked.lost_black)
+        region_tree_rebalance_after_remove(tree, unlinked.orphan, unlinked.orphan_parent);
+    tree->count--;
+    put(&node->left, NULL);
+    put(&node->right, NULL);
+    node->parent = NULL;
+    end(tree);
 }
 
-void region_tree_set_end(struct region_tree *tree, struct region_node *node, uint64_t end)
+void region_tree_set_end(struct region_tree *tree, struct region_node *node, uint64_t new_end)
 {
     struct region_node *next = region_tree_next(node);
     uint64_t old_end = node->end;
-    DEBUG_ASSERT(end > node->base && end <= (next ? next->base : tree->high));
-    node->end = end;
+    DEBUG_ASSERT(new_end > node->base && new_end <= (next ? next->base : tree->high));
+    begin(tree);
+    put_address(&node->end, new_end);
+    end(tree);
     if (!next)
         return;
     uint64_t hole = next->hole;
-    next->hole = next->base - end;
-    if (end <= old_end)
-        grow_path(next, next->hole, old_end - end);
+    next->hole = next->base - new_end;
+    if (new_end <= old_end)
+        grow_path(next, next->hole, old_end - new_end);
     else
-        shrink_path(next, hole, end - old_end);
+        shrink_path(next, hole, new_end - old_end);
 }
 
 void region_tree_set_base(struct region_tree *tree, struct region_node *node, uint64_t base)
 {
-    (void)tree;
     DEBUG_ASSERT(base >= node->base && base < node->end);
     uint64_t grown = base - node->base;
     node->hole += grown;
-    node->base = base;
+    begin(tree);
+    put_address(&node->base, base);
+    end(tree);
     grow_path(node, node->hole, grown);
 }
 
 void region_tree_carve(struct region_tree *tree, struct region_node *node, struct region_node *tail,
                        uint64_t from, uint64_t to)
 {
-    DEBUG_ASSERT(node->base < from && from <= to && to < node->end);
-    tail->base = to;
-    tail->end = node->end;
+    DEBUG_ASSERT(node->base < from && from < to && to < node->end);
+    begin(tree);
+    put_range(tail, to, node->end - to);
+    put_address(&node->end, from);
     tail->hole = to - from;
-    node->end = from;
     link_behind(tree, tail, node);
-    if (tail->hole != 0)
-        grow_path(tail->parent, tail->hole, tail->hole);
-    rebalance_after_insert(tree, tail);
+    grow_path(tail->parent, to - from, to - from);
+    if (tail->parent->red)
+        region_tree_rebalance_after_insert(tree, tail);
+    end(tree);
 }
 
-void region_tree_join(struct region_tree *tree, struct region_node *node, struct region_node *next)
+void region_tree_split(struct region_tree *tree, struct region_node *node,
+                       struct region_node *front, uint64_t from, struct region_node *tail,
+                       uint64_t to)
+{
+    DEBUG_ASSERT((!front || (node->base < from && from < node->end)) &&
+                 (!tail || (node->base < to && to < node->end)));
+    begin(tree);
+    if (front) {
+        put_range(front, node->base, from - node->base);
+        put_address(&node->base, from);
+        front->hole = node->hole;
+        node->hole = 0;
+        link_before(tree, front, node);
+        if (front->parent != node)
+            update_below(front->parent, node);
+        if (front->parent->red)
+            region_tree_rebalance_after_insert(tree, front);
+    }
+    if (tail) {
+        put_range(tail, to, node->end - to);
+        put_address(&node->end, to);
+        tail->hole = 0;
+        link_behind(tree, tail, node);
+        if (tail->parent->red)
+            region_tree_rebalance_after_insert(tree, tail);
+    }
+    end(tree);
+}
+
+/* One goes, and the other is returned. */
+__attribute__((always_inline)) static inline struct region_node *
+join_next(struct region_tree *tree, struct region_node *node, struct region_node *next)
 {
     DEBUG_ASSERT(node->end == next->base && next->hole == 0);
-    node->end = next->end;
-    if (tree->last == next)
-        tree->last = node;
-    struct unlinked unlinked = unlink_node(tree, next);
-    /* It had no hole to be missed; but its successor is, where that went up past others. */
-    if (unlinked.heir)
-        update_below(unlinked.lowest, unlinked.heir);
-    end_removal(tree, next, &unlinked);
+    struct region_node *goes = node->right ? next : node;
+    struct region_node *child = goes->left ? goes->left : goes->right;
+    replace_child(tree, goes->parent, goes, child);
+    if (child)
+        child->parent = goes->parent;
+    if (goes == next) {
+        put_address(&node->end, next->end);
+        if (tree->last == next)
+            tree->last = node;
+    } else {
+        put_address(&next->base, node->base);
+        next->hole = node->hole;
+        update_below(node->parent, next);
+    }
+    if (child)
+        child->red = false; /* a red leaf, in the place of a black node */
+    else if (!goes->red)
+        region_tree_rebalance_after_remove(tree, NULL, goes->parent);
+    tree->count--;
+    return goes == next ? node : next;
 }
 
-uint64_t region_tree_free_bytes(const struct region_tree *tree)
+struct region_node *region_tree_join(struct region_tree *tree, struct region_node *node,
+                                     struct region_node *before, struct region_node *after)
 {
-    uint64_t top = tree->high - (tree->last ? tree->last->end : tree->low);
-    return top + (tree->root ? tree->root->free : 0);
+    begin(tree);
+    if (before)
+        node = join_next(tree, before, node);
+    if (after)
+        node = join_next(tree, node, after);
+    end(tree);
+    return node;
 }

@@ -1,21 +1,13 @@
 /* Tables of slots. See slots.h. */
 #include "core/mm/slots.h"
 
+#include "core/annotate.h"
 #include "core/check.h"
 #include "core/mm/heap.h"
 #include "core/text.h"
 
 #define FANOUT 512ull
-#define HEIGHT_MAX 3
-
-void slot_table_init_deep(struct slot_table *table, uint64_t leaf_count)
-{
-    while (leaf_count > FANOUT) {
-        leaf_count = (leaf_count + FANOUT - 1) / FANOUT;
-        table->height++;
-    }
-    table->top_count = (uint32_t)leaf_count;
-}
+#define HEIGHT_MAX 4 /* 2^36 leaves: more than five levels of page tables map */
 
 /* --- arrays of pointers ----------------------------------------------------------------------------------- */
 
@@ -83,7 +75,8 @@ static struct leaf **array_make(struct slot_table *table, uint64_t leaf_index)
     void **place = &table->top;
     for (unsigned depth = 0;; depth++) {
         if (!*place) {
-            *place = depth == 0 ? top_create(table) : node_create();
+            void *new = depth == 0 ? top_create(table) : node_create();
+            __atomic_store_n(place, new, __ATOMIC_RELEASE);
             made[made_count++] = place;
         }
         if (!*place) {
@@ -96,6 +89,26 @@ static struct leaf **array_make(struct slot_table *table, uint64_t leaf_index)
     }
 }
 
+/* The array at this depth on the way to a leaf; the top has depth 0. NULL: it is absent, and with it all of the *span
+ * leaves around this one that the first absent array would lead to. */
+static void **array_at(const struct slot_table *table, uint64_t leaf_index, unsigned depth,
+                       uint64_t *span)
+{
+    void **array = table->top;
+    unsigned shift = table->height * LEAF_SHIFT;
+    for (; array && depth > 0; depth--) {
+        shift -= LEAF_SHIFT;
+        array = array[leaf_index >> shift & (FANOUT - 1)];
+    }
+    *span = 1ull << shift;
+    return array;
+}
+
+static bool is_below_end(const struct slot_table *table, uint64_t leaf_index)
+{
+    return leaf_index >> (table->height - 1) * LEAF_SHIFT < table->top_count;
+}
+
 struct leaf **slot_table_next_array(const struct slot_table *table, uint64_t *leaf_index,
                                     uint64_t *count)
 {
@@ -105,39 +118,43 @@ struct leaf **slot_table_next_array(const struct slot_table *table, uint64_t *le
         *count = table->top_count - *leaf_index;
         return table->height == 0 ? (struct leaf **)&table->top : table->top;
     }
-    uint64_t per_top = 1ull << ((table->height - 1) * LEAF_SHIFT);
-    while (table->top && *leaf_index / per_top < table->top_count) {
-        uint64_t span = FANOUT;
-        struct leaf **array = slot_table_array(table, *leaf_index);
+    uint64_t span;
+    while (table->top && is_below_end(table, *leaf_index)) {
+        void **array = array_at(table, *leaf_index, table->height - 1, &span);
         if (array) {
             *count = FANOUT - (*leaf_index & (FANOUT - 1));
-            return array;
+            return (struct leaf **)array;
         }
-        if (!((void **)table->top)[*leaf_index / per_top])
-            span = per_top;
         *leaf_index = (*leaf_index & ~(span - 1)) + span;
     }
     return NULL;
 }
 
-static void free_inner_nodes(struct slot_table *table)
+/* Calls visit for every array below the top, the lowest first. */
+static void visit_nodes(const struct slot_table *table,
+                        void (*visit)(void *context, void *array, bool in_heap), void *context)
 {
-    void **top = table->top;
-    for (uint32_t i = 0; table->height >= 2 && i < table->top_count; i++) {
-        void **node = top[i];
-        for (unsigned j = 0; node && table->height == 3 && j < FANOUT; j++) {
-            if (node[j])
-                frames_give(machine_virt_to_phys(node[j]));
+    for (unsigned depth = table->height; table->top && depth-- > 1;) {
+        uint64_t span;
+        for (uint64_t index = 0; is_below_end(table, index); index = (index & ~(span - 1)) + span) {
+            void **array = array_at(table, index, depth, &span);
+            if (array)
+                visit(context, array, false);
         }
-        if (node)
-            frames_give(machine_virt_to_phys(node));
     }
+}
+
+static void free_node(void *context, void *array, bool in_heap)
+{
+    (void)context;
+    (void)in_heap;
+    frames_give(machine_virt_to_phys(array));
 }
 
 static void free_arrays(struct slot_table *table)
 {
-    if (table->top)
-        free_inner_nodes(table);
+    if (UNLIKELY(table->height > 1))
+        visit_nodes(table, free_node, NULL);
     top_destroy(table);
     table->top = NULL;
 }
@@ -147,24 +164,14 @@ void slot_table_visit_arrays(const struct slot_table *table,
 {
     if (!table->top || table->height == 0)
         return;
+    visit_nodes(table, visit, context);
     visit(context, table->top, top_is_in_heap(table));
-    void **top = table->top;
-    for (uint32_t i = 0; table->height >= 2 && i < table->top_count; i++) {
-        void **node = top[i];
-        for (unsigned j = 0; node && table->height == 3 && j < FANOUT; j++) {
-            if (node[j])
-                visit(context, node[j], false);
-        }
-        if (node)
-            visit(context, node, false);
-    }
 }
 
 result_t slot_table_grow(struct slot_table *table, uint64_t slot_count)
 {
     struct slot_table wider;
     slot_table_init(&wider, slot_count);
-    wider.resident = table->resident;
     uint64_t index = 0;
     uint64_t count;
     struct leaf **from;
@@ -184,6 +191,12 @@ result_t slot_table_grow(struct slot_table *table, uint64_t slot_count)
 
 /* --- leaves -------------------------------------------------------------------------------------------------- */
 
+/* Of a page in a leaf that is ours alone: others may put theirs back, and then it is 1 for good. */
+static inline uint32_t references_of(uint64_t slot)
+{
+    return PEEK(slot_frame(slot)->references);
+}
+
 bool leaf_is_exclusive(const struct leaf *leaf)
 {
     if (leaf_is_shared(leaf))
@@ -191,9 +204,8 @@ bool leaf_is_exclusive(const struct leaf *leaf)
     /* An empty slot leads to frame 0, which is reserved and has one reference. */
     for (unsigned i = 0; i < LEAF_SLOTS; i += 4) {
         const uint64_t *slots = &leaf->slots[i];
-        if (UNLIKELY(
-                slot_frame(slots[0])->references != 1 || slot_frame(slots[1])->references != 1 ||
-                slot_frame(slots[2])->references != 1 || slot_frame(slots[3])->references != 1))
+        if (UNLIKELY(references_of(slots[0]) != 1 || references_of(slots[1]) != 1 ||
+                     references_of(slots[2]) != 1 || references_of(slots[3]) != 1))
             return false;
     }
     return true;
@@ -224,10 +236,12 @@ static uint64_t leaf_put(struct leaf *leaf, struct frame_batch *batch)
     uint64_t freed = 0;
     if (__atomic_fetch_sub(&frame->references, 1, __ATOMIC_ACQ_REL) != 1)
         return 0;
-    for (unsigned i = 0; i < LEAF_SLOTS; i++) {
-        uint64_t slot = leaf->slots[i];
+    unsigned left = frame->live;
+    for (const uint64_t *slots = leaf->slots; left != 0; slots++) {
+        uint64_t slot = *slots;
         if (slot == 0)
             continue;
+        left--;
         struct frame *page = slot_frame(slot);
         if (LIKELY(__atomic_fetch_sub(&page->references, 1, __ATOMIC_ACQ_REL) == 1)) {
             frame_batch_add(batch, page);
@@ -271,7 +285,7 @@ result_t slot_table_own_leaf(struct slot_table *table, uint64_t slot, struct fra
     } else {
         machine_page_clear(new);
     }
-    array[index & (LEAF_SLOTS - 1)] = new;
+    __atomic_store_n(&array[index & (LEAF_SLOTS - 1)], new, __ATOMIC_RELEASE);
     *leaf = new;
     *before = old;
     return OK;
@@ -279,23 +293,45 @@ result_t slot_table_own_leaf(struct slot_table *table, uint64_t slot, struct fra
 
 /* --- whole tables ---------------------------------------------------------------------------------------------- */
 
-static void share_leaves(struct leaf **to, struct leaf *const *from, uint64_t count)
+/* Returns how many slots have data. */
+static uint64_t share_leaves(struct leaf **to, struct leaf *const *from, uint64_t count)
 {
+    uint64_t resident = 0;
     for (uint64_t i = 0; i < count; i++) {
         struct leaf *leaf = from[i];
         to[i] = leaf;
-        if (leaf)
-            __atomic_fetch_add(&leaf_frame(leaf)->references, 1, __ATOMIC_RELAXED);
+        if (!leaf)
+            continue;
+        struct frame *frame = leaf_frame(leaf);
+        resident += frame->live;
+        __atomic_fetch_add(&frame->references, 1, __ATOMIC_RELAXED);
     }
+    return resident;
 }
 
-result_t slot_table_share(const struct slot_table *table, struct slot_table *copy)
+uint64_t slot_table_resident(const struct slot_table *table)
+{
+    uint64_t resident = 0;
+    uint64_t index = 0;
+    uint64_t count;
+    struct leaf **array;
+    while ((array = slot_table_next_array(table, &index, &count)) != NULL) {
+        struct leaf **leaf = &array[index & (LEAF_SLOTS - 1)];
+        for (uint64_t i = 0; i < count; i++)
+            resident += PEEK(leaf[i]) ? PEEK(leaf_frame(leaf[i])->live) : 0;
+        index += count;
+    }
+    return resident;
+}
+
+result_t slot_table_share(const struct slot_table *table, struct slot_table *copy,
+                          uint64_t *resident)
 {
     *copy = *table;
     copy->top = NULL;
     uint64_t index = 0;
     uint64_t count;
-    while (slot_table_next_array(table, &index, &count)) {
+    while (table->height != 0 && slot_table_next_array(table, &index, &count)) {
         if (!array_make(copy, index)) {
             free_arrays(copy);
             return ENOMEM;
@@ -304,29 +340,28 @@ result_t slot_table_share(const struct slot_table *table, struct slot_table *cop
     }
 
     struct leaf **from;
+    *resident = 0;
     for (index = 0; (from = slot_table_next_array(table, &index, &count)) != NULL; index += count)
-        share_leaves(slot_table_array(copy, index), from, count);
+        *resident += share_leaves(slot_table_array(copy, index), from, count);
     return OK;
 }
 
-static uint64_t drop_slots(struct slot_table *table, struct leaf *leaf, unsigned first,
-                           unsigned last, struct frame_batch *batch)
+static void drop_slots(struct leaf *leaf, unsigned first, unsigned last, struct frame_batch *batch,
+                       uint64_t *freed, uint64_t *dropped)
 {
-    uint64_t freed = 0;
     for (unsigned i = first; i < last; i++) {
         uint64_t slot = leaf->slots[i];
         if (slot == 0)
             continue;
-        leaf->slots[i] = 0;
+        __atomic_store_n(&leaf->slots[i], 0, __ATOMIC_RELAXED);
         leaf_frame(leaf)->live--;
-        table->resident--;
+        ++*dropped;
         struct frame *page = slot_frame(slot);
         if (__atomic_fetch_sub(&page->references, 1, __ATOMIC_ACQ_REL) == 1) {
             frame_batch_add(batch, page);
-            freed++;
+            ++*freed;
         }
     }
-    return freed;
 }
 
 static bool covers_leaf(uint64_t first_slot, uint64_t end_slot, uint64_t leaf_index)
@@ -338,7 +373,6 @@ void slot_table_drop(struct slot_table *table, uint64_t first_slot, uint64_t slo
                      struct frame_batch *batch, uint64_t *freed, uint64_t *dropped)
 {
     uint64_t end_slot = first_slot + slot_count;
-    uint64_t before = table->resident;
     uint64_t index = first_slot >> LEAF_SHIFT;
     uint64_t count;
     struct leaf **array;
@@ -346,14 +380,14 @@ void slot_table_drop(struct slot_table *table, uint64_t first_slot, uint64_t slo
            index << LEAF_SHIFT < end_slot) {
         struct leaf **leaf = &array[index & (LEAF_SLOTS - 1)];
         if (*leaf && covers_leaf(first_slot, end_slot, index)) {
-            table->resident -= leaf_frame(*leaf)->live;
+            *dropped += leaf_frame(*leaf)->live;
             *freed += leaf_put(*leaf, batch);
             *leaf = NULL;
         } else if (*leaf) {
             uint64_t low = index << LEAF_SHIFT;
             unsigned first = first_slot > low ? (unsigned)(first_slot - low) : 0;
             unsigned last = end_slot - low < LEAF_SLOTS ? (unsigned)(end_slot - low) : LEAF_SLOTS;
-            *freed += drop_slots(table, *leaf, first, last, batch);
+            drop_slots(*leaf, first, last, batch, freed, dropped);
             if (leaf_frame(*leaf)->live == 0) {
                 (void)leaf_put(*leaf, batch);
                 *leaf = NULL;
@@ -361,24 +395,23 @@ void slot_table_drop(struct slot_table *table, uint64_t first_slot, uint64_t slo
         }
         index++;
     }
-    *dropped += before - table->resident;
 }
 
-uint64_t slot_table_fini(struct slot_table *table, struct frame_batch *batch)
+void slot_table_fini(struct slot_table *table, struct frame_batch *batch, uint64_t *freed,
+                     uint64_t *dropped)
 {
-    uint64_t freed = 0;
     uint64_t index = 0;
     uint64_t count;
     struct leaf **array;
     while ((array = slot_table_next_array(table, &index, &count)) != NULL) {
         struct leaf **leaf = &array[index & (LEAF_SLOTS - 1)];
         for (uint64_t i = 0; i < count; i++) {
-            if (leaf[i])
-                freed += leaf_put(leaf[i], batch);
+            if (!leaf[i])
+                continue;
+            *dropped += leaf_frame(leaf[i])->live;
+            *freed += leaf_put(leaf[i], batch);
         }
         index += count;
     }
     free_arrays(table);
-    table->resident = 0;
-    return freed;
 }

@@ -2,16 +2,18 @@
  *
  *   top array -> (nodes of 512 pointers ->) leaf: 512 slots -> frame
  *
- * Concepts: a leaf is a frame, found through at most three levels of pointer arrays, the top one as
+ * Concepts: a leaf is a frame, found through at most four levels of pointer arrays, the top one as
  * large as the object needs. A slot is a physical address | SLOT_PRESENT | what the memory type notes in
  * SLOT_NOTES, or 0. Whoever must change a
  * slot of a shared leaf copies the leaf first.
  * Invariants: a frame's references are the leaves that hold it; a leaf's are the tables that hold it;
- * a leaf's `live` is the number of its present slots; `resident` is the sum over the table's leaves.
- * Locking: that of the object. */
+ * a leaf's `live` is the number of its present slots.
+ * Locking: that of the object. Pointers to arrays and leaves may be followed without a lock while no array goes,
+ * which is while the table neither grows nor ends. */
 #ifndef CORE_MM_SLOTS_H
 #define CORE_MM_SLOTS_H
 
+#include "core/annotate.h"
 #include "core/mm/frames.h"
 
 #define LEAF_SHIFT 9
@@ -27,22 +29,20 @@ struct slot_table {
     void *top;          /* height 0: the leaf itself; else an array; NULL: nothing yet */
     uint32_t height;    /* levels of pointer arrays above the leaves */
     uint32_t top_count; /* pointers in the top array */
-    uint64_t resident;  /* slots with data */
 };
-
-/* Of a table of more than 512 leaves. */
-void slot_table_init_deep(struct slot_table *table, uint64_t leaf_count);
 
 /* For slots 0..slot_count-1. Allocates nothing. */
 static inline void slot_table_init(struct slot_table *table, uint64_t slot_count)
 {
     uint64_t leaf_count = (slot_count + LEAF_SLOTS - 1) >> LEAF_SHIFT;
     table->top = NULL;
-    table->resident = 0;
     table->height = leaf_count > 1;
     table->top_count = (uint32_t)leaf_count;
-    if (UNLIKELY(leaf_count > LEAF_SLOTS))
-        slot_table_init_deep(table, leaf_count);
+    if (UNLIKELY(leaf_count > LEAF_SLOTS)) {
+        unsigned index_bits = 64 - (unsigned)__builtin_clzll(leaf_count - 1);
+        table->height = (index_bits + LEAF_SHIFT - 1) / LEAF_SHIFT;
+        table->top_count = (uint32_t)((leaf_count - 1) >> (table->height - 1) * LEAF_SHIFT) + 1;
+    }
 }
 
 /* Makes room for more slots. ENOMEM: nothing changed. O(leaves). */
@@ -53,13 +53,12 @@ static inline struct leaf **slot_table_array(const struct slot_table *table, uin
 {
     if (table->height == 0)
         return (struct leaf **)&table->top;
-    void **array = table->top;
+    void **array = __atomic_load_n(&table->top, __ATOMIC_ACQUIRE);
     if (LIKELY(table->height == 1))
         return (struct leaf **)array;
     unsigned shift = (table->height - 1) * LEAF_SHIFT;
-    array = array ? array[leaf_index >> shift] : NULL;
-    if (array && table->height == 3)
-        array = array[leaf_index >> LEAF_SHIFT & (LEAF_SLOTS - 1)];
+    for (; array && shift != 0; shift -= LEAF_SHIFT)
+        array = __atomic_load_n(&array[leaf_index >> shift & (LEAF_SLOTS - 1)], __ATOMIC_ACQUIRE);
     return (struct leaf **)array;
 }
 
@@ -68,7 +67,14 @@ static inline struct leaf *slot_table_leaf(const struct slot_table *table, uint6
 {
     uint64_t index = slot >> LEAF_SHIFT;
     struct leaf **array = slot_table_array(table, index);
-    return array ? array[index & (LEAF_SLOTS - 1)] : NULL;
+    return array ? __atomic_load_n(&array[index & (LEAF_SLOTS - 1)], __ATOMIC_ACQUIRE) : NULL;
+}
+
+/* Has the slot data, as it seems without a lock? The leaf may have been replaced by a copy, and its frame serve
+ * something else. */
+READS_A_GUESS static inline bool slot_seems_filled(const struct leaf *leaf, uint64_t slot)
+{
+    return *(const volatile uint64_t *)&leaf->slots[slot % LEAF_SLOTS] != 0;
 }
 
 static inline struct frame *leaf_frame(const struct leaf *leaf)
@@ -105,37 +111,40 @@ bool leaf_is_exclusive(const struct leaf *leaf);
  * has a frame for its copy. */
 result_t slot_table_own_leaf(struct slot_table *table, uint64_t slot, struct frame_reserve *reserve,
                              struct leaf **leaf, struct leaf **before);
-/* Takes a reference from a page; frees it with the last. */
-static inline void slot_page_put(uint64_t slot)
+
+/* Puts a page into an empty slot of an owned leaf, whose frame is `holder`. */
+static inline void slot_fill(struct frame *holder, uint64_t *slot, phys_t page)
 {
-    if (__atomic_fetch_sub(&slot_frame(slot)->references, 1, __ATOMIC_ACQ_REL) == 1)
-        frames_give(slot_phys(slot));
+    __atomic_store_n(slot, page.value | SLOT_PRESENT, __ATOMIC_RELAXED);
+    holder->live++;
 }
 
-/* Puts a page into an empty or present slot of an owned leaf; the previous page loses one reference
- * and is freed with its last. `holder` is the leaf's frame. */
-static inline void slot_table_put(struct slot_table *table, struct frame *holder, uint64_t *slot,
-                                  phys_t page)
+/* Puts a page into an empty or present slot of an owned leaf, whose frame is `holder`. Returns what was
+ * in the slot: its page's reference is the caller's to take, when no CPU shows the page there any more. */
+static inline uint64_t slot_put(struct frame *holder, uint64_t *slot, phys_t page)
 {
     uint64_t old = *slot;
-    *slot = page.value | SLOT_PRESENT;
-    if (LIKELY(old == 0)) {
-        holder->live++;
-        table->resident++;
-    } else {
-        slot_page_put(old);
-    }
+    if (LIKELY(old == 0))
+        slot_fill(holder, slot, page);
+    else
+        __atomic_store_n(slot, page.value | SLOT_PRESENT, __ATOMIC_RELAXED);
+    return old;
 }
 
-/* Makes `copy` (uninitialised) share all leaves. ENOMEM: nothing changed. O(leaves). */
-result_t slot_table_share(const struct slot_table *table, struct slot_table *copy);
+/* Slots with data. O(leaves). */
+uint64_t slot_table_resident(const struct slot_table *table);
+/* Makes `copy` (uninitialised) share all leaves; *resident slots of them have data. ENOMEM: nothing
+ * changed. O(leaves). */
+result_t slot_table_share(const struct slot_table *table, struct slot_table *copy,
+                          uint64_t *resident);
 
 /* Drops a range: leaves as a whole, slots of owned leaves in part. The pages that this freed and what
  * the table held before are added to *freed and *dropped. Partly covered leaves must be owned. */
 void slot_table_drop(struct slot_table *table, uint64_t first_slot, uint64_t slot_count,
                      struct frame_batch *batch, uint64_t *freed, uint64_t *dropped);
-/* Drops everything, arrays included. Returns the number of pages freed. */
-uint64_t slot_table_fini(struct slot_table *table, struct frame_batch *batch);
+/* Drops everything, arrays included. *freed: the pages that this freed; *dropped: slots that had data. */
+void slot_table_fini(struct slot_table *table, struct frame_batch *batch, uint64_t *freed,
+                     uint64_t *dropped);
 
 /* Steps over the lowest arrays: *leaf_index is the first leaf wanted; returns the next array that
  * exists, with the index of its first wanted leaf in *leaf_index and the number of leaves from there in *count;

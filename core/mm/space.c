@@ -4,8 +4,10 @@
 #include "core/check.h"
 #include "core/mm/heap.h"
 #include "core/mm/internal.h"
+#include "core/mm/part.h"
 #include "core/mm/reclaim.h"
 #include "core/mm/space_identity.h"
+#include "core/mm/table_walk.h"
 #include "core/write_window.h"
 
 uint64_t space_user_high(void)
@@ -28,11 +30,15 @@ static result_t create_once(struct space **out)
     lock_init(&space->lock, RANK_SPACE, "space");
     region_tree_init(&space->tree, SPACE_USER_LOW, space_user_high());
     list_init(&space->identities);
+    space->cpus = (struct cpu_set){0};
+    space->cpu_count = 0;
+    space->busy_base = 0;
+    space->busy_bytes = 0;
     space->aslr = false;
     space->first_fit = true;
     space->changes = 0;
-    space->random = (struct random){mm_random_next()};
     lock_acquire(&mm.lock);
+    space->random = (struct random){mm_random_next()};
     list_add_last(&mm.spaces, &space->all_link);
     mm.space_count++;
     lock_release(&mm.lock);
@@ -58,11 +64,10 @@ result_t space_create(struct space **out)
     return result;
 }
 
-/* Frees all regions from the bottom of the tree up, without keeping it balanced meanwhile; the tree is
- * of no use afterwards. */
-static void destroy_regions(struct region_tree *tree)
+/* Frees all regions from the bottom of the tree up, without keeping it balanced meanwhile. */
+void space_destroy_regions(struct space *space)
 {
-    struct region_node *node = tree->root;
+    struct region_node *node = space->tree.root;
     while (node) {
         if (node->left) {
             node = node->left;
@@ -74,16 +79,25 @@ static void destroy_regions(struct region_tree *tree)
                 parent->left = NULL;
             else if (parent)
                 parent->right = NULL;
-            region_destroy(region_of_node(node));
+            region_end(region_of_node(node));
             node = parent;
         }
     }
+    region_tree_init(&space->tree, space->tree.low, space->tree.high);
+}
+
+static void leave_for_good(const struct space *space)
+{
+    if (machine_cpu()->space == space)
+        space_load(NULL);
+    unsigned cpu = cpu_set_next(&space->cpus, 0);
+    if (cpu < CPU_MAX)
+        panic("space %p is destroyed while CPU %u has it loaded", (const void *)space, cpu);
 }
 
 void space_destroy(struct space *space)
 {
-    if (machine_cpu()->space == space)
-        space_load(NULL);
+    leave_for_good(space);
     lock_acquire(&mm.lock);
     list_remove(&space->all_link);
     mm.space_count--;
@@ -91,19 +105,45 @@ void space_destroy(struct space *space)
 
     object_write_begin();
     page_directory_fini(&space->directory);
-    destroy_regions(&space->tree);
+    space_destroy_regions(space);
     space_identity_forget(space);
     heap_free(space, sizeof *space);
     object_write_end();
 }
 
+/* This CPU is about to load the space's root. Full barriers, which pair with space_is_elsewhere(): either
+ * that finds this CPU, or this CPU walks the tables as they are by then. */
+static void enter(struct space *space, const struct cpu *cpu)
+{
+    cpu_set_add(&space->cpus, cpu->index);
+    (void)__atomic_fetch_add(&space->cpu_count, 1, __ATOMIC_SEQ_CST);
+}
+
+/* It has loaded another one. */
+static void leave(struct space *space, const struct cpu *cpu)
+{
+    (void)__atomic_fetch_sub(&space->cpu_count, 1, __ATOMIC_SEQ_CST);
+    cpu_set_remove(&space->cpus, cpu->index);
+}
+
 void space_load(struct space *space)
 {
     struct cpu *cpu = machine_cpu();
-    if (cpu->space == space)
+    struct space *before = (struct space *)cpu->space;
+    if (before == space)
         return;
-    cpu->space = space;
+
+    object_write_begin();
+    if (space)
+        enter(space, cpu);
+    /* A request to load another root of the space comes before or after both. */
+    uint64_t flags = machine_irq_disable();
     machine_load_root(space ? space->directory.root : mm.kernel_directory.root);
+    cpu->space = space;
+    machine_irq_restore(flags);
+    if (before)
+        leave(before, cpu);
+    object_write_end();
 }
 
 void space_verify_structure(struct space *space)
@@ -120,6 +160,16 @@ void space_verify_structure(struct space *space)
         panic("region tree of space %p: %s", (const void *)space, problem);
 }
 
+const struct region_node *space_lookup_slowly(struct space *space, uint64_t address)
+{
+    section_leave(machine_cpu());
+    lock_acquire(&space->lock);
+    section_enter(machine_cpu()); /* before others may take away what is found */
+    const struct region_node *found = region_tree_find(&space->tree, address);
+    lock_release(&space->lock);
+    return found;
+}
+
 /* --- figures ------------------------------------------------------------------------------------------------ */
 
 uint64_t space_region_count(const struct space *space)
@@ -129,7 +179,7 @@ uint64_t space_region_count(const struct space *space)
 
 uint64_t space_table_frames(const struct space *space)
 {
-    return space->directory.table_count;
+    return __atomic_load_n(&space->directory.table_count, __ATOMIC_RELAXED);
 }
 
 uint64_t space_resident_pages(struct space *space)
@@ -142,6 +192,7 @@ uint64_t space_resident_pages_in(struct space *space, struct range range)
 {
     uint64_t resident = 0;
     lock_acquire(&space->lock);
+    lock_acquire(&space->directory.lock);
     struct table_walk walk =
         table_walk(&space->directory, range.base, range.base + range.size_bytes);
     while (table_walk_next(&walk)) {
@@ -152,13 +203,14 @@ uint64_t space_resident_pages_in(struct space *space, struct range range)
             continue;
         }
         if (last - first == MACHINE_TABLE_ENTRIES) {
-            resident += frame_of(entry_phys(*walk.upper))->live;
+            resident += frame_of(entry_phys(entry_load(walk.upper)))->live;
             continue;
         }
         const entry_t *entries = table_walk_entries(&walk);
         for (unsigned i = first; i < last; i++)
-            resident += entry_is_present(entries[i]);
+            resident += entry_is_present(entry_peek(&entries[i]));
     }
+    lock_release(&space->directory.lock);
     lock_release(&space->lock);
     return resident;
 }
@@ -166,7 +218,7 @@ uint64_t space_resident_pages_in(struct space *space, struct range range)
 /* What maps the 4 KiB of an index, of a table or of a large page. */
 static entry_t walk_entry(const struct table_walk *walk, unsigned index)
 {
-    return table_walk_is_large(walk) ? entry_piece(*walk->upper, index)
+    return table_walk_is_large(walk) ? entry_piece(entry_load(walk->upper), index)
                                      : table_walk_entries(walk)[index];
 }
 
@@ -177,6 +229,7 @@ uint64_t space_frame_run(struct space *space, struct range range)
     uint64_t next_address = 0;
     uint64_t next_phys = 0;
     lock_acquire(&space->lock);
+    lock_acquire(&space->directory.lock);
     struct table_walk walk =
         table_walk(&space->directory, range.base, range.base + range.size_bytes);
     while (table_walk_next(&walk)) {
@@ -192,6 +245,7 @@ uint64_t space_frame_run(struct space *space, struct range range)
             next_phys = at + PAGE_SIZE;
         }
     }
+    lock_release(&space->directory.lock);
     lock_release(&space->lock);
     return longest;
 }

@@ -8,6 +8,7 @@
 #define CORE_MM_SPACE_H
 
 #include "core/check.h"
+#include "core/cpu_set.h"
 #include "core/fault_outcome.h"
 #include "core/lock.h"
 #include "core/mm/page_directory.h"
@@ -23,6 +24,11 @@ struct space {
     struct lock lock;
     struct region_tree tree;
     struct page_directory directory;
+    struct cpu_set cpus; /* that have its root loaded: from before they do until after */
+    uint32_t cpu_count;  /* how many that are; atomic */
+    /* Where an operation keeps faults off; written under the lock, read by faults without; part.h. */
+    uint64_t busy_base;
+    uint64_t busy_bytes;       /* 0: nowhere */
     uint64_t changes;          /* check level 2: since the tree was walked last */
     struct random random;      /* of random placement */
     struct list_node all_link; /* in mm.spaces */
@@ -31,6 +37,14 @@ struct space {
     struct list_node
         identities; /* struct region.object_link: mapped one to one, space_identity.h */
 };
+
+/* Has another CPU the space loaded? Who comes in later knows nothing of how it was before. */
+static inline bool space_is_elsewhere(const struct space *space, const struct cpu *cpu)
+{
+    /* Pairs with enter() in space.c. */
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
+    return __atomic_load_n(&space->cpu_count, __ATOMIC_ACQUIRE) != (cpu->space == space);
+}
 
 struct range {
     uint64_t base;
@@ -64,8 +78,8 @@ result_t space_create(struct space **space);
  * addresses which programs are linked at stay free. Children and new images inherit it. */
 #define SPACE_FIXED_HIGH (4 * GIB)
 void space_set_aslr(struct space *space, bool on);
-/* Unmaps everything and frees the space. If this CPU has it loaded, the kernel's root is loaded first.
- * Flushes nothing. O(pages present / 512 + regions + frames freed). */
+/* Unmaps everything and frees the space. If this CPU has it loaded, the kernel's root is loaded first; no
+ * other may have it loaded. Flushes nothing. O(pages present / 512 + regions + frames freed). */
 void space_destroy(struct space *space);
 
 /* Maps an object, fresh anonymous memory, or reserves a range. ERANGE: beyond the object's end; EACCES:
@@ -124,10 +138,11 @@ result_t space_exec(struct space *space, struct image *image);
 result_t space_fork(struct space *parent, struct space **child);
 
 /* Unmapping in two steps, for operations that replace what is there. reserve may fail (ENOMEM) and
- * changes nothing that can be seen; commit takes over the plan and cannot fail. */
+ * changes nothing that can be seen, but keeps faults off; commit takes over the plan, cannot fail, and lets them in again. */
 struct unmap_plan {
     struct region *first;        /* the lowest region that the range touches; NULL: none */
     struct region *tail;         /* for a hole inside one region */
+    struct dead_regions dead;    /* out of the tree, to be destroyed */
     struct frame_reserve frames; /* for what must be copied before a part of it is discarded */
 };
 result_t space_unmap_reserve_locked(struct space *space, struct range range,
@@ -154,10 +169,17 @@ static inline void space_check(struct space *space)
 
 /* Makes the space this CPU's; NULL: the kernel's own. No-op if it is already. */
 void space_load(struct space *space);
-/* Finds the region at an address as a fault does; false if there is none. */
-static inline bool space_lookup(struct space *space, uint64_t address)
+/* Finds the region at an address as a fault does; NULL if there is none. In a section (section.h), with
+ * the space loaded: then nothing is freed that is found. Leaves the section for a moment, and waits for
+ * the space's lock, when the tree is being changed. */
+const struct region_node *space_lookup_slowly(struct space *space, uint64_t address);
+static inline const struct region_node *space_lookup(struct space *space, uint64_t address)
 {
-    return region_tree_find(&space->tree, address) != NULL;
+    struct region_node *node;
+    uint64_t seen;
+    if (UNLIKELY(!region_tree_try_find(&space->tree, address, &node, &seen)))
+        return space_lookup_slowly(space, address);
+    return node;
 }
 
 /* What a fault at `address` does; machine_fault_handler is set to a wrapper of it. */

@@ -3,50 +3,68 @@
 #include "core/mm/object.h"
 #include "core/mm/part.h"
 #include "core/mm/reclaim.h"
+#include "core/mm/region_cut.h"
 
 static bool can_forget(const struct region *region)
 {
     return region->object->exclusive && region->object->ops->forget;
 }
 
-/* Content that is private and shown nowhere else is forgotten; other memory only loses its entries. */
-static result_t dontneed(struct space *space, struct range range) REQUIRES(space->lock)
+/* Of a range whose lowest region is `first`, and which is busy. */
+static result_t reserve_dontneed(struct region *first, struct range range,
+                                 struct frame_reserve *reserve)
 {
     uint64_t end = range.base + range.size_bytes;
-    struct frame_reserve reserve = {0};
-    struct tlb_gather gather;
-    struct region *first = space_first_in(space, range);
     for (struct region *region = first; region; region = region_next_below(region, end)) {
         struct part part = part_of(region, range);
-        if ((region->large && page_directory_reserve_split(&space->directory, part.base, part.end,
-                                                           &reserve) != OK) ||
-            (can_forget(region) && region->object->ops->reserve_discard(
-                                       region->object, region_slot(region, part.base),
-                                       (part.end - part.base) >> PAGE_SHIFT, &reserve) != OK)) {
-            frame_reserve_end(&reserve);
+        struct object *object = region->object;
+        if (region_reserve_split(region, part, reserve) != OK ||
+            (can_forget(region) &&
+             object->ops->reserve_discard(object, region_slot(region, part.base),
+                                          (part.end - part.base) >> PAGE_SHIFT, reserve) != OK))
             return ENOMEM;
-        }
     }
+    return OK;
+}
 
+static void commit_dontneed(struct space *space, struct region *first, struct range range,
+                            struct frame_reserve *reserve) REQUIRES(space->lock)
+{
+    uint64_t end = range.base + range.size_bytes;
+    struct tlb_gather gather;
     tlb_gather_init(&gather);
     for (struct region *region = first; region; region = region_next_below(region, end)) {
         struct part part = part_of(region, range);
+        region_hold(region);
         if (region->large)
-            page_directory_split(&space->directory, part.base, part.end, &reserve, &gather);
+            page_directory_split(&space->directory, part.base, part.end, reserve, &gather);
+        page_directory_unmap(&space->directory, part.base, part.end, &gather);
+        region_release(region);
     }
-    page_directory_unmap(&space->directory, range.base, end, &gather);
     tlb_gather_flush(&gather, space);
     for (struct region *region = first; region; region = region_next_below(region, end)) {
         struct part part = part_of(region, range);
         struct object *object = region->object;
         if (!can_forget(region))
             continue;
-        object->ops->prepare_discard(object, region, part.base, part.end, &reserve);
+        object->ops->prepare_discard(object, region, part.base, part.end, reserve);
         object->ops->forget(object, region_slot(region, part.base),
                             (part.end - part.base) >> PAGE_SHIFT);
     }
+}
+
+/* Content that is private and shown nowhere else is forgotten; other memory only loses its entries. */
+static result_t dontneed(struct space *space, struct range range) REQUIRES(space->lock)
+{
+    struct frame_reserve reserve = {0};
+    struct region *first = space_first_in(space, range);
+    space_set_busy(space, whole_tables(range));
+    result_t result = reserve_dontneed(first, range, &reserve);
+    if (result == OK)
+        commit_dontneed(space, first, range, &reserve);
+    space_end_busy(space);
     frame_reserve_end(&reserve);
-    return OK;
+    return result;
 }
 
 /* Frees the tables of a range that stayed empty. */
@@ -76,19 +94,16 @@ static result_t reserve_tables(struct space *space, struct range range) REQUIRES
     return OK;
 }
 
-static result_t willneed(struct space *space, struct range range) REQUIRES(space->lock)
+static result_t map_readable(struct space *space, struct range range) REQUIRES(space->lock)
 {
     uint64_t end = range.base + range.size_bytes;
-    if (reserve_tables(space, range) != OK)
-        return ENOMEM;
     for (struct region *region = space_first_in(space, range); region;
          region = region_next_below(region, end)) {
         struct part part = part_of(region, range);
         if ((region->prot & PROT_READ) == 0)
             continue;
         for (uint64_t at = part.base; at < part.end; at = region_next_page(region, at)) {
-            enum fault_outcome outcome =
-                region->object->ops->fault(region->object, region, at, ACCESS_READ).outcome;
+            enum fault_outcome outcome = region_fault(region, at, ACCESS_READ).outcome;
             if (outcome == FAULT_NOMEM)
                 return ENOMEM;
             if (outcome != FAULT_RESOLVED)
@@ -96,6 +111,17 @@ static result_t willneed(struct space *space, struct range range) REQUIRES(space
         }
     }
     return OK;
+}
+
+/* Another CPU's fault might want a large page where a table is made for this one. */
+static result_t willneed(struct space *space, struct range range) REQUIRES(space->lock)
+{
+    space_set_busy(space, whole_tables(range));
+    result_t result = reserve_tables(space, range);
+    if (result == OK)
+        result = map_readable(space, range);
+    space_end_busy(space);
+    return result;
 }
 
 result_t space_advise(struct space *space, struct range range, enum advice advice)
@@ -112,7 +138,7 @@ result_t space_advise(struct space *space, struct range range, enum advice advic
         else
             result = advice == ADVICE_DONTNEED ? dontneed(space, range) : willneed(space, range);
         space_check(space);
-        lock_release(&space->lock);
+        space_unlock(space);
     } while (reclaim_retry(result, &tries));
     return result;
 }

@@ -76,9 +76,12 @@ static result_t visit_all(struct space *space, struct range range, struct page_v
         if (visit->reached != stopped_at)
             tries = 0;
         stopped_at = visit->reached;
+        struct range rest = {stopped_at, end - stopped_at};
         lock_acquire(&space->lock);
-        result = visit_range(space, (struct range){stopped_at, end - stopped_at}, visit);
-        lock_release(&space->lock);
+        space_set_busy(space, whole_tables(rest));
+        result = visit_range(space, rest, visit);
+        space_end_busy(space);
+        space_unlock(space);
     } while (reclaim_retry(result, &tries));
     return result;
 }
@@ -157,6 +160,7 @@ uint32_t space_digest(struct space *space)
     uint32_t crc = 0;
     struct page_visit visit = {digest_page, &crc, PAGE_FOR_READING, 0};
     lock_acquire(&space->lock);
+    space_set_busy(space, space_everywhere(space));
     for (struct region_node *node = region_tree_first(&space->tree); node;
          node = region_tree_next(node)) {
         struct region *region = region_of_node(node);
@@ -166,6 +170,7 @@ uint32_t space_digest(struct space *space)
         if (region->object && visit_region(region, node->base, node->end, &visit) != OK)
             break;
     }
+    space_end_busy(space);
     lock_release(&space->lock);
     return crc;
 }

@@ -73,10 +73,10 @@ static void adopt(struct space *space)
 /* The spaces exchange all that they map. `fresh` is known to nobody else. */
 static void exchange(struct space *space, struct space *fresh)
 {
-    bool loaded = machine_cpu()->space == space;
-    if (loaded)
-        space_load(NULL);
     lock_acquire(&space->lock);
+    /* Faults find one of the trees, and both say that they must wait. */
+    space_set_busy(space, space_everywhere(space));
+    region_tree_set_busy(&fresh->tree, true);
     struct region_tree tree = space->tree;
     struct page_directory directory = space->directory;
     space->tree = fresh->tree;
@@ -86,9 +86,11 @@ static void exchange(struct space *space, struct space *fresh)
     adopt(space);
     adopt(fresh);
     space_identity_hand_over(fresh, space);
+    tlb_root_changed(space);
+    region_tree_set_busy(&fresh->tree, false);
+    space_end_busy(space);
     lock_release(&space->lock);
-    if (loaded)
-        space_load(space);
+    space_wait_for_faults(space); /* who may still look at the old tree */
 }
 
 static result_t exec_once(struct space *space, struct image *image)

@@ -43,20 +43,32 @@ void space_identity_release_slowly(struct space *space)
         region_tree_remove(&space->tree, &region->node);
 }
 
-static void show_frames(const struct region *region, struct table_place place)
+/* Tables cannot go while the directory's lock is held. */
+static result_t show_frames(const struct region *region)
 {
-    if (!entry_is_writable(*place.upper))
+    struct page_directory *directory = &region->space->directory;
+    struct table_place place = {0};
+    lock_acquire(&directory->lock);
+    if (page_directory_add_tables_locked(directory, region->node.base, &place) != OK ||
+        !table_lock(place.table)) {
+        lock_release(&directory->lock);
+        return ENOMEM;
+    }
+    struct frame *table = place.table;
+    if (!entry_is_writable(entry_load(place.upper)))
         page_directory_settle(&place);
     for (uint64_t at = region->node.base; at < region->node.end; at += PAGE_SIZE) {
         page_directory_set(&place, entry_page(phys(at), region->entry_bits, 1), TABLE_MIXED);
         place.entry++;
     }
+    table_unlock(table);
+    lock_release(&directory->lock);
+    return OK;
 }
 
 result_t space_identity_map(struct space *space, phys_t at, uint64_t size_bytes)
 {
     struct range range = {at.value, size_bytes};
-    struct table_place place = {0};
     result_t result = space_validate_range(space, range);
     if (result != OK)
         return result;
@@ -74,12 +86,11 @@ result_t space_identity_map(struct space *space, phys_t at, uint64_t size_bytes)
         space_identity_meets(space, range))
         result = EEXIST;
     else
-        result = page_directory_reserve(&space->directory, range.base, &place);
+        result = show_frames(region);
 
     if (result == OK) {
         list_add_last(&space->identities, &region->object_link);
         space->first_fit = false;
-        show_frames(region, place);
     }
     lock_release(&space->lock);
     if (result != OK)

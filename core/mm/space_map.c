@@ -6,19 +6,18 @@
 #include "core/mm/reclaim.h"
 #include "core/mm/space_identity.h"
 
-#define PROT_ALL (PROT_READ | PROT_WRITE | PROT_EXEC)
-
 __attribute__((always_inline)) static inline result_t validate_place(const struct space *space,
                                                                      const struct map_args *args)
 {
-    uint64_t low = space->tree.low;
-    uint64_t high = space->tree.high;
     if (args->align_bytes < PAGE_SIZE || (args->align_bytes & (args->align_bytes - 1)) != 0)
         return EINVAL;
+    if (LIKELY(args->at != MAP_AT_FIXED))
+        return OK; /* what is too large finds no hole */
+
+    uint64_t low = space->tree.low;
+    uint64_t high = space->tree.high;
     if (args->size_bytes > high - low)
-        return args->at == MAP_AT_FIXED ? ERANGE : ENOMEM;
-    if (args->at != MAP_AT_FIXED)
-        return OK;
+        return ERANGE;
     if ((args->address & (args->align_bytes - 1)) != 0)
         return EINVAL;
     if (args->address < low || args->address > high - args->size_bytes)
@@ -65,7 +64,7 @@ __attribute__((always_inline)) static inline struct object *get_object(const str
                    ? object
                    : NULL;
     }
-    if (object) {
+    if (UNLIKELY(object != NULL)) {
         object_get(object);
         return object;
     }
@@ -86,8 +85,10 @@ make_region(struct space *space, const struct map_args *args, struct object **ob
         return NULL;
     region->shared = args->shared;
     region->stack = args->stack;
-    region->large = args->large && !gets_copy(args); /* a file has small pages */
+    region->large = args->large;
     region->cache = (uint8_t)args->cache;
+    if (args->object && gets_copy(args))
+        region->large = false; /* a file has small pages */
     if (args->unbacked || (*object = get_object(args)) != NULL)
         return region;
     region_destroy(region);
@@ -136,28 +137,62 @@ static result_t place_at(struct space *space, const struct map_args *args, struc
     return space_place_node(space, &region->node, args->size_bytes, args->align_bytes);
 }
 
-static inline result_t place(struct space *space, const struct map_args *args,
-                             struct region *region) REQUIRES(space->lock)
+/* Not simply at the lowest place that fits. */
+__attribute__((noinline)) static result_t
+place_as_named(struct space *space, const struct map_args *args, struct region *region)
+    REQUIRES(space->lock)
 {
-    if (LIKELY(args->at == MAP_AT_ANY && !args->large && space->first_fit))
-        return region_tree_place_anywhere(&space->tree, &region->node, args->size_bytes,
-                                          args->align_bytes);
     space_identity_hold(space);
     result_t result = place_at(space, args, region);
     space_identity_release(space);
     return result;
 }
 
-/* Gives the placed region its object, whose phase the first mapping decides. */
-static inline void show(struct region *region, struct object *object, const struct map_args *args)
+__attribute__((always_inline)) static inline result_t
+place(struct space *space, const struct map_args *args, struct region *region) REQUIRES(space->lock)
+{
+    if (LIKELY(args->at == MAP_AT_ANY && !args->large && space->first_fit))
+        return region_tree_place_anywhere(&space->tree, &region->node, args->size_bytes,
+                                          args->align_bytes);
+    return place_as_named(space, args, region);
+}
+
+/* Gives the placed region its object, which was made for it and which nobody knows yet. */
+static inline void show_fresh(struct region *region, struct object *object)
+{
+    uint64_t phase = (region->node.base >> PAGE_SHIFT) % LEAF_SLOTS;
+    object->ops->set_phase(object, (uint16_t)phase);
+    object->placed = true;
+    region->object = object;
+    region_set_first_slot(region, phase);
+    list_add_last(&object->regions, &region->object_link);
+    region_show(region);
+}
+
+/* Gives the placed region an object, whose phase the first mapping decides. */
+__attribute__((noinline)) static void show_known(struct region *region, struct object *object,
+                                                 const struct map_args *args)
 {
     uint64_t offset_bytes = object == args->object ? args->offset_bytes : 0;
+    object_hold(object);
     if (!object->placed) {
         uint64_t phase = (region->node.base - offset_bytes) >> PAGE_SHIFT;
         object->ops->set_phase(object, phase % LEAF_SLOTS);
         object->placed = true;
     }
-    region_show(region, object, object->phase + (offset_bytes >> PAGE_SHIFT));
+    region_aim(region, object, object->phase + (offset_bytes >> PAGE_SHIFT));
+    list_add_last(&object->regions, &region->object_link);
+    region_show(region);
+    object_release(object);
+}
+
+__attribute__((always_inline)) static inline void show(struct region *region, struct object *object,
+                                                       const struct map_args *args)
+{
+    if (LIKELY(!args->object))
+        show_fresh(region, object);
+    else
+        show_known(region, object, args);
 }
 
 /* Maps every page as an access would, the strongest that the rights allow, but those that are `bus`. */
@@ -168,32 +203,45 @@ static result_t populate(struct region *region)
     unsigned access = (region->prot & PROT_WRITE) != 0 ? ACCESS_WRITE : ACCESS_READ;
     uint64_t end = region->node.end;
     for (uint64_t at = region->node.base; at < end; at = region_next_page(region, at)) {
-        if (region->object->ops->fault(region->object, region, at, access).outcome == FAULT_NOMEM)
+        if (region_fault(region, at, access).outcome == FAULT_NOMEM)
             return ENOMEM;
     }
     return OK;
 }
 
+/* Whoever walks the regions of the object finds nothing in the one, then in the other space. */
+static void end_aside(struct space *aside, struct space *space, struct region *region)
+{
+    region_hold(region);
+    page_directory_fini(&aside->directory);
+    region->space = space;
+    region_release(region);
+}
+
 /* What replaces something must not fail once that is gone: it is populated in tables of its own, which
- * the space takes over afterwards. ENOMEM: the tables are gone again; the region shows the object. */
+ * the space takes over afterwards. They are there before others can find the region in its object's list. ENOMEM: they
+ * are gone again; the region may show the object. */
 static result_t populate_aside(struct space *aside, const struct map_args *args,
                                struct region *region, struct object *object)
 {
+    struct space *space = region->space;
+    if (page_directory_init(&aside->directory) != OK)
+        return ENOMEM;
+    aside->cpu_count = 0;
+    aside->busy_bytes = 0;
     region->node.base = args->address;
     region->node.end = args->address + args->size_bytes;
     region->space = aside;
     show(region, object, args);
-    if (page_directory_init(&aside->directory) != OK)
-        return ENOMEM;
     if (populate(region) == OK)
         return OK;
-    page_directory_fini(&aside->directory);
+    end_aside(aside, space, region);
     return ENOMEM;
 }
 
 /* Puts a region where the range is free by now, over what was mapped there, if anything. */
-static result_t map_replacing(struct space *space, const struct map_args *args,
-                              struct region *region, struct object *object) REQUIRES(space->lock)
+static result_t replace(struct space *space, const struct map_args *args, struct region *region,
+                        struct object *object) REQUIRES(space->lock)
 {
     struct space aside;
     struct unmap_plan plan;
@@ -207,17 +255,61 @@ static result_t map_replacing(struct space *space, const struct map_args *args,
     result = space_unmap_reserve_locked(space, taken, &plan);
     if (result != OK) {
         if (populated)
-            page_directory_fini(&aside.directory);
+            end_aside(&aside, space, region);
         return result;
     }
 
     space_unmap_commit_locked(space, taken, &plan);
-    result = place(space, args, region);
-    ASSERT(result == OK);
+    if (!populated) {
+        result = place(space, args, region);
+        ASSERT(result == OK);
+        if (object)
+            show(region, object, args);
+        return OK;
+    }
+    region_hold(region);
+    page_directory_take_over(&space->directory, &aside.directory, args->address,
+                             args->address + args->size_bytes);
     region->space = space;
-    if (populated)
-        page_directory_take_over(&space->directory, &aside.directory, args->address,
-                                 args->address + args->size_bytes);
+    result = place(space, args, region);
+    region_release(region);
+    ASSERT(result == OK);
+    return OK;
+}
+
+static void give_up(struct region *region, struct object *object)
+{
+    if (object && !region->object)
+        object_put(object);
+    region_destroy(region);
+}
+
+__attribute__((noinline)) static result_t map_replacing(struct space *space,
+                                                        const struct map_args *args,
+                                                        struct region *region,
+                                                        struct object *object) REQUIRES(space->lock)
+{
+    result_t result = replace(space, args, region, object);
+    if (result != OK)
+        give_up(region, object);
+    return result;
+}
+
+__attribute__((always_inline)) static inline result_t
+map_beside(struct space *space, const struct map_args *args, struct region *region,
+           struct object *object) REQUIRES(space->lock)
+{
+    result_t result = place(space, args, region);
+    if (UNLIKELY(result != OK)) {
+        give_up(region, object);
+        return result;
+    }
+    if (object)
+        show(region, object, args);
+    if (UNLIKELY(args->populate) && populate(region) != OK) {
+        space_remove_locked(space, region);
+        return ENOMEM;
+    }
     return OK;
 }
 
@@ -226,48 +318,41 @@ __attribute__((always_inline)) static inline result_t
 map_made(struct space *space, const struct map_args *args, struct region *region,
          struct object *object, virt_t *base) REQUIRES(space->lock)
 {
-    bool replace = args->at == MAP_AT_FIXED && args->if_taken == IF_TAKEN_REPLACE;
-    result_t result =
-        replace ? map_replacing(space, args, region, object) : place(space, args, region);
-    if (result != OK) {
-        if (object && !region->object)
-            object_put(object);
-        region_destroy(region);
+    bool over = args->at == MAP_AT_FIXED && args->if_taken == IF_TAKEN_REPLACE;
+    result_t result = UNLIKELY(over) ? map_replacing(space, args, region, object)
+                                     : map_beside(space, args, region, object);
+    if (UNLIKELY(result != OK))
         return result;
-    }
-
-    if (object && !region->object)
-        show(region, object, args);
     *base = region_base(region);
-    if (args->populate && !replace && populate(region) != OK) {
-        space_remove_locked(space, region);
-        return ENOMEM;
-    }
     space_check(space);
     return OK;
 }
 
-static result_t map_or_again(struct space *space, const struct map_args *args, virt_t *base,
-                             unsigned tries)
+__attribute__((always_inline)) static inline result_t
+map_once(struct space *space, const struct map_args *args, virt_t *base)
 {
     result_t result = validate_map(space, args);
-    if (result != OK)
+    if (UNLIKELY(result != OK))
         return result;
 
     struct object *object;
     struct region *region = make_region(space, args, &object);
-    result = ENOMEM;
-    if (LIKELY(region != NULL)) {
-        lock_acquire(&space->lock);
-        result = map_made(space, args, region, object, base);
-        lock_release(&space->lock);
-    }
-    return reclaim_retry(result, &tries) ? map_or_again(space, args, base, tries) : result;
+    if (UNLIKELY(!region))
+        return ENOMEM;
+    lock_acquire(&space->lock);
+    result = map_made(space, args, region, object, base);
+    space_unlock(space);
+    return result;
 }
 
 result_t space_map(struct space *space, const struct map_args *args, virt_t *base)
 {
-    return map_or_again(space, args, base, reclaim_begin());
+    result_t result;
+    unsigned tries = reclaim_begin();
+    do {
+        result = map_once(space, args, base);
+    } while (reclaim_retry(result, &tries));
+    return result;
 }
 
 result_t space_map_locked(struct space *space, const struct map_args *args, virt_t *base)

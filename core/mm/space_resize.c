@@ -11,8 +11,8 @@ static bool shown_by_another(struct object *object, uint64_t first_slot, uint64_
     for (struct list_node *link = object->regions.next; link != &object->regions;
          link = link->next) {
         const struct region *region = region_of_link(link);
-        if (region->first_slot < first_slot + slot_count &&
-            first_slot < region_slot(region, region->node.end))
+        if (region_first_slot(region) < first_slot + slot_count &&
+            first_slot < region_end_slot(region))
             return true;
     }
     return false;
@@ -48,9 +48,14 @@ static result_t grow(struct space *space, struct range range, uint64_t more_byte
     if (!region_tree_is_free(&space->tree, end, more_bytes) ||
         space_identity_meets(space, (struct range){end, more_bytes}))
         return ENOMEM;
+    space_set_busy(space, space_everywhere(space)); /* the object may get another slot table */
     result_t result = extend_object(last, more_bytes);
-    if (result == OK)
+    if (result == OK) {
+        region_hold(last);
         region_tree_set_end(&space->tree, &last->node, end + more_bytes);
+        region_release(last);
+    }
+    space_end_busy(space);
     return result;
 }
 
@@ -94,6 +99,17 @@ static result_t find_shown(struct space *from, struct range range, struct region
     return (*region)->node.end - range.base < range.size_bytes ? EINVAL : OK;
 }
 
+/* With the lock of the only space that knows the object. */
+static void set_exclusive(struct space *space, struct object *object,
+                          bool exclusive) NO_LOCK_ANALYSIS
+{
+    space_set_busy(space, space_everywhere(space));
+    lock_acquire(&object->lock);
+    object->exclusive = exclusive;
+    lock_release(&object->lock);
+    space_end_busy(space);
+}
+
 /* Maps what `source` shows there; until that has succeeded it is nobody's but the source's. */
 static result_t share_locked(struct space *space, struct map_args *args, struct region *source,
                              virt_t *base) REQUIRES(space->lock)
@@ -106,11 +122,13 @@ static result_t share_locked(struct space *space, struct map_args *args, struct 
     args->large = source->large;
     args->cache = (enum cache)source->cache;
     args->shared = true;
-    object->exclusive = false;
+    if (was_exclusive)
+        set_exclusive(source->space, object, false);
     source->shared = true;
     result_t result = space_map_locked(space, args, base);
     if (result != OK) {
-        object->exclusive = was_exclusive;
+        if (was_exclusive)
+            set_exclusive(source->space, object, true);
         source->shared = was_shared;
     }
     return result;

@@ -4,6 +4,7 @@
 #include "core/check.h"
 #include "core/cpu.h"
 #include "core/report/histogram.h"
+#include "core/report/metric_pool.h"
 #include "core/report/statistics.h"
 
 _Static_assert(CPU_MAX <= 256, "a sample's CPU is kept in a byte, a metric's CPUs in 256 bits");
@@ -62,7 +63,9 @@ void metric_add(struct metric *metric, uint64_t value, uint64_t per, unsigned cp
     ASSERT(per != 0 && cpu < CPU_MAX);
     uint64_t milli = milli_of(value, per);
 
-    if (metric->count < METRIC_SAMPLES_MAX) {
+    if (metric->pool != NULL) {
+        metric_pool_keep(metric, milli, cpu);
+    } else if (metric->count < METRIC_SAMPLES_MAX) {
         metric->samples[metric->count] = milli;
         metric->sample_cpus[metric->count] = (uint8_t)cpu;
     }

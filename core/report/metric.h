@@ -16,6 +16,7 @@
 enum metric_unit { UNIT_TICK, UNIT_COUNT };
 
 struct histogram;
+struct metric_pool;
 
 struct metric {
     struct text name;
@@ -29,7 +30,9 @@ struct metric {
     uint64_t *samples;    /* the first min(count, METRIC_SAMPLES_MAX), in order of recording */
     uint8_t *sample_cpus; /* which CPU gave each of them */
     struct histogram *histogram;
-    uint64_t cpu_mask[4]; /* CPUs that gave samples */
+    uint64_t cpu_mask[4];     /* CPUs that gave samples */
+    struct metric_pool *pool; /* of a part of a metric (metric_pool.h); NULL: this is a whole one */
+    unsigned piece_left;      /* of a part: room from samples on */
 };
 
 /* Takes all memory that recording will ever need from the arena (about 0.6 MiB); ENOMEM. */

@@ -46,6 +46,8 @@ enum argument_id {
     ARGUMENT_N,
     ARGUMENT_WARMUP,
     ARGUMENT_PER,
+    ARGUMENT_OPS,
+    ARGUMENT_CPUS,
     ARGUMENT_SECONDS,
     ARGUMENT_UNUSED, /* taken and checked, but means what happens anyway */
 };
@@ -78,7 +80,6 @@ enum argument_type {
 enum argument_flags {
     POSITIONAL = 1, /* found by its place; else by `name=` */
     REQUIRED = 2,
-    LATER = 4, /* not yet supported at all */
 };
 
 struct argument_spec {
@@ -86,9 +87,8 @@ struct argument_spec {
     enum argument_id id;
     enum argument_type type;
     unsigned flags;
-    const char *words;       /* separated by blanks; NULL: none */
-    const char *later_words; /* of them those which arrive with a later version */
-    const char *fallback;    /* what holds without it, for the reference */
+    const char *words;    /* separated by blanks; NULL: none */
+    const char *fallback; /* what holds without it, for the reference */
 };
 
 #endif

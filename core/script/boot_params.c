@@ -221,9 +221,10 @@ static result_t apply_log(struct boot_params *params, struct text value)
 
 static result_t apply_selftest(struct boot_params *params, struct text value)
 {
-    if (!text_is(value, "panic"))
+    int index = index_in("panic hang stale", value);
+    if (index < 0)
         return EINVAL;
-    params->selftest_panic = true;
+    params->selftest = (enum selftest)(SELFTEST_PANIC + index);
     return OK;
 }
 
@@ -244,7 +245,7 @@ static const struct parameter parameters[] = {
     {"phases", "off (on arrives with a later version)", apply_phases},
     {"on-exit", "poweroff, reboot, halt or qemu", apply_on_exit},
     {"log", "info, debug or error", apply_log},
-    {"selftest", "panic", apply_selftest},
+    {"selftest", "panic, hang or stale", apply_selftest},
 };
 
 void boot_params_defaults(struct boot_params *params)

@@ -33,6 +33,14 @@ enum policy {
 };
 #define POLICY_VALUES_MAX 2
 
+/* `selftest=`: what goes wrong on purpose, for tests. */
+enum selftest {
+    SELFTEST_NONE,
+    SELFTEST_PANIC,
+    SELFTEST_HANG,  /* a CPU does not answer any more */
+    SELFTEST_STALE, /* a CPU keeps a translation */
+};
+
 struct boot_params {
     struct text run;  /* empty: not given */
     struct text skip; /* empty: not given */
@@ -49,7 +57,7 @@ struct boot_params {
     bool hist;
     enum on_exit on_exit;
     enum log_level log;
-    bool selftest_panic; /* `selftest=panic`: the core panics on purpose, for tests */
+    enum selftest selftest;
     struct text policies[POLICY_COUNT]; /* values, checked; empty: as the core likes */
     size_t override_count;
     struct boot_override overrides[BOOT_OVERRIDES_MAX];

@@ -162,13 +162,17 @@ static void open_block(struct checker *checker, struct command *command)
 {
     unsigned flags = command->spec->flags;
     checker->blocks[checker->block_count++] =
-        (struct open_block){.opener = command, .log_start = checker->log_count};
+        (struct open_block){.opener = command,
+                            .log_start = checker->log_count,
+                            .parallel_depth = checker->parallel_depth};
     if (flags & LOOP)
         doubt_loop(checker, command);
     if (flags & SCOPE)
         checker->depth++;
     if (checker->depth > checker->script->depth_max)
         checker->script->depth_max = checker->depth;
+    if (command->spec->id == COMMAND_PARALLEL)
+        checker->parallel_depth = checker->depth;
     checker->in_time += command->spec->id == COMMAND_TIME;
     checker->deferring += is_deferring(command);
 }
@@ -249,6 +253,7 @@ static void close_block(struct checker *checker)
         close_scope(checker, block);
     checker->in_time -= opener->spec->id == COMMAND_TIME;
     checker->deferring -= is_deferring(opener);
+    checker->parallel_depth = block->parallel_depth;
     checker->block_count--;
 }
 
@@ -371,10 +376,23 @@ static void check_inject(struct checker *checker, const struct command *command)
 static void check_break(struct checker *checker, const struct command *command)
 {
     for (unsigned i = checker->block_count; i > 0; i--) {
-        if (checker->blocks[i - 1].opener->spec->flags & LOOP)
+        const struct command_spec *spec = checker->blocks[i - 1].opener->spec;
+        if (spec->flags & LOOP)
             return;
+        if (spec->id == COMMAND_PARALLEL)
+            break;
     }
-    script_error(checker->scenario, command->at, "'break' stands inside 'repeat' or 'foreach'");
+    script_error(
+        checker->scenario, command->at,
+        checker->parallel_depth == 0
+            ? "'break' stands inside 'repeat' or 'foreach'"
+            : "'break' stands inside 'repeat' or 'foreach', and does not leave 'parallel'");
+}
+
+/* Its variable belongs to the scope of its block. */
+static bool owns_variable(const struct command *command)
+{
+    return command->spec->id == COMMAND_FOREACH || command->spec->id == COMMAND_PARALLEL;
 }
 
 static void check_making(struct checker *checker, struct command *command)
@@ -391,19 +409,19 @@ static void check_making(struct checker *checker, struct command *command)
         else if (type == TYPE_REGION_NEW)
             make_region(checker, argument);
         else if (type == TYPE_VARIABLE)
-            make_variable(checker, argument,
-                          checker->depth + (command->spec->id == COMMAND_FOREACH));
+            make_variable(checker, argument, checker->depth + owns_variable(command));
     }
 }
 
-/* A variable that nobody declares. */
+/* A variable that nobody declares. Inside `parallel` each CPU has one of its own in any case. */
 static void make_result(struct checker *checker, struct command *command)
 {
     struct text name = text_of(command_result(command->spec->id));
     struct argument result = {.slot = checker_find_variable(checker, name)};
     make_variable(checker, &result, checker->depth);
     command->result_slot = result.slot;
-    command->result_owner = result.owner;
+    command->result_owner =
+        result.owner < checker->parallel_depth ? checker->parallel_depth : result.owner;
 }
 
 static void check_squeeze(struct checker *checker, const struct command *command)
@@ -443,6 +461,7 @@ static void check_command(struct checker *checker, struct command *command)
 {
     enum command_id id = command->spec->id;
     command->depth = checker->depth;
+    checker_parallel(checker, command);
     for (size_t i = 0; i < command->spec->argument_count; i++) {
         struct argument *argument = &command->arguments[i];
         if (!argument->given)

@@ -6,7 +6,8 @@
  * cell (thing, 1 + region) a region of it. All changes of cells go to a log, so that the two blocks of `if`
  * can be walked from the same state and merged.
  * A name belongs to the scope that makes it first, in the order of the text; there it may be dropped and
- * made again from inner scopes without changing its owner. */
+ * made again from inner scopes without changing its owner. Inside `parallel` names of outer scopes can
+ * only be used (checker_parallel.c). */
 #ifndef CORE_SCRIPT_CHECKER_H
 #define CORE_SCRIPT_CHECKER_H
 
@@ -30,6 +31,7 @@ struct open_block {
     uint32_t log_start;
     uint32_t else_start; /* of the log, once `else` was reached */
     bool has_else;
+    unsigned parallel_depth; /* of the checker, around the block */
 };
 
 struct checker {
@@ -47,8 +49,9 @@ struct checker {
     uint8_t *variable_owners; /* as owners */
     struct open_block blocks[SCRIPT_NESTING_MAX];
     unsigned block_count;
-    unsigned depth;   /* of scopes */
-    unsigned in_time; /* blocks of `time` around */
+    unsigned depth;          /* of scopes */
+    unsigned parallel_depth; /* of the scope of the `parallel` around; 0: none */
+    unsigned in_time;        /* blocks of `time` around */
     unsigned
         deferring; /* blocks of `try` and `expect error` around: dead names are left to run time */
     uint32_t name_count; /* of all kinds, against SCRIPT_NAMES_MAX */
@@ -71,6 +74,15 @@ void checker_expression(struct checker *checker, struct expression *expression, 
 bool checker_use_thing(struct checker *checker, enum thing_kind kind,
                        const struct argument *argument);
 bool checker_use_region(struct checker *checker, const struct argument *argument);
+
+/* Inside `parallel`: is what belongs to this scope outside of it? `owner`: as in checker->owners. */
+static inline bool checker_is_outside(const struct checker *checker, uint8_t owner)
+{
+    return owner != 0 && owner - 1u < checker->parallel_depth;
+}
+/* Records an error when the command changes what a name from outside stands for, or cannot stand where
+ * it does (checker_parallel.c). */
+void checker_parallel(struct checker *checker, const struct command *command);
 
 static inline uint32_t checker_cell(const struct checker *checker, uint32_t thing,
                                     uint32_t region_plus_one)

@@ -45,21 +45,27 @@ static uint32_t add_name(struct checker *checker, struct text *names, uint32_t *
     return (*count)++;
 }
 
+static enum metric_kind metric_kind_of(enum command_id id)
+{
+    return id == COMMAND_TIME       ? METRIC_TIME
+           : id == COMMAND_TOUCH    ? METRIC_ACCESS
+           : id == COMMAND_COUNT    ? METRIC_COUNT
+           : id == COMMAND_PARALLEL ? METRIC_SKEW
+                                    : METRIC_CALL;
+}
+
 static void add_metric(struct checker *checker, const struct command *command,
                        struct argument *argument)
 {
     struct script *script = checker->script;
-    enum metric_kind kind = METRIC_CALL;
-    if (command->spec->id == COMMAND_TIME)
-        kind = METRIC_TIME;
-    else if (command->spec->id == COMMAND_TOUCH)
-        kind = METRIC_ACCESS;
-    else if (command->spec->id == COMMAND_COUNT)
-        kind = METRIC_COUNT;
+    enum metric_kind kind = metric_kind_of(command->spec->id);
     uint32_t slot = 0;
     while (slot < script->metric_count && !text_equal(script->metrics[slot].name, argument->text))
         slot++;
     argument->slot = slot;
+    if (kind != METRIC_SKEW && text_is(argument->text, SKEW_METRIC))
+        script_error(checker->scenario, argument->at,
+                     "metric '" SKEW_METRIC "' is taken: 'parallel' fills it");
     if (slot < script->metric_count) {
         if ((script->metrics[slot].kind == METRIC_COUNT) != (kind == METRIC_COUNT))
             script_error(checker->scenario, argument->at,
@@ -104,15 +110,21 @@ static void number_argument(struct checker *checker, struct argument *argument)
 }
 
 /* Names that a command makes without being told them. */
-static void collect_implied(struct checker *checker, enum command_id id)
+static void collect_implied(struct checker *checker, const struct command *command)
 {
     struct script *script = checker->script;
+    enum command_id id = command->spec->id;
     struct text regions = TEXT(EXEC_REGIONS);
     if (command_result(id) != NULL)
         add_name(checker, script->variable_names, &script->variable_count,
                  text_of(command_result(id)));
     while (id == COMMAND_EXEC && regions.size > 0)
         add_name(checker, script->region_names, &script->region_count, text_cut(&regions, ' '));
+    if (id == COMMAND_PARALLEL) {
+        struct argument skew = {.at = command->at, .text = TEXT(SKEW_METRIC)};
+        add_metric(checker, command, &skew);
+        script->skew_metric = skew.slot;
+    }
 }
 
 static void collect_params(struct checker *checker)
@@ -131,11 +143,12 @@ bool checker_collect_names(struct checker *checker)
     if (!script->thing_names || !script->region_names || !script->variable_names)
         return false;
     checker->name_count = (uint32_t)checker->scenario->param_count;
+    script->skew_metric = NO_SLOT;
     for (struct command *command = script->first; command != NULL; command = command->next) {
         for (size_t i = 0; i < command->spec->argument_count; i++)
             collect_argument(checker, command, &command->spec->arguments[i],
                              &command->arguments[i]);
-        collect_implied(checker, command->spec->id);
+        collect_implied(checker, command);
     }
     for (struct command *command = script->first; command != NULL; command = command->next) {
         for (size_t i = 0; i < command->spec->argument_count; i++)

@@ -2,42 +2,42 @@
 #include "core/script/commands.h"
 
 #define NEED (POSITIONAL | REQUIRED)
-#define NO_WORDS NULL, NULL
+#define NO_WORDS NULL
 
 static const struct argument_spec limit_arguments[] = {
     {"time", ARGUMENT_SECONDS, TYPE_NUMBER, REQUIRED, NO_WORDS, NULL},
 };
 static const struct argument_spec space_arguments[] = {
     {"SPACE", ARGUMENT_NAME, TYPE_SPACE_NEW, NEED, NO_WORDS, NULL},
-    {"aslr", ARGUMENT_ASLR, TYPE_CHOICE, 0, "off on", NULL, "off"},
+    {"aslr", ARGUMENT_ASLR, TYPE_CHOICE, 0, "off on", "off"},
 };
 static const struct argument_spec object_arguments[] = {
     {"OBJECT", ARGUMENT_NAME, TYPE_OBJECT_NEW, NEED, NO_WORDS, NULL},
-    {"KIND", ARGUMENT_WHAT, TYPE_WORD, NEED, OBJECT_KINDS, NULL, NULL},
+    {"KIND", ARGUMENT_WHAT, TYPE_WORD, NEED, OBJECT_KINDS, NULL},
     {"size", ARGUMENT_SIZE, TYPE_NUMBER, 0, NO_WORDS, NULL},
-    {"commit", ARGUMENT_COMMIT, TYPE_CHOICE, 0, "off on", NULL, "on"},
-    {"purgeable", ARGUMENT_PURGEABLE, TYPE_CHOICE, 0, "off on", NULL, "off"},
+    {"commit", ARGUMENT_COMMIT, TYPE_CHOICE, 0, "off on", "on"},
+    {"purgeable", ARGUMENT_PURGEABLE, TYPE_CHOICE, 0, "off on", "off"},
     {"align", ARGUMENT_ALIGN, TYPE_NUMBER, 0, NO_WORDS, "4K"},
     {"below", ARGUMENT_BELOW, TYPE_NUMBER, 0, NO_WORDS, "anywhere"},
-    {"at", ARGUMENT_AT, TYPE_NUMBER, 0, "auto", NULL, NULL},
-    {"backing", ARGUMENT_BACKING, TYPE_CHOICE, 0, "ram disk", NULL, "ram"},
+    {"at", ARGUMENT_AT, TYPE_NUMBER, 0, "auto", NULL},
+    {"backing", ARGUMENT_BACKING, TYPE_CHOICE, 0, "ram disk", "ram"},
     {"offset", ARGUMENT_OFFSET, TYPE_NUMBER, 0, NO_WORDS, "0"},
 };
 static const struct argument_spec map_arguments[] = {
     {"SPACE.REGION", ARGUMENT_NAME, TYPE_REGION_NEW, NEED, NO_WORDS, NULL},
     {"size", ARGUMENT_SIZE, TYPE_NUMBER, 0, NO_WORDS, "the object's, from offset= on"},
-    {"object", ARGUMENT_OBJECT, TYPE_OBJECT, 0, "none", NULL, "fresh anonymous memory"},
+    {"object", ARGUMENT_OBJECT, TYPE_OBJECT, 0, "none", "fresh anonymous memory"},
     {"offset", ARGUMENT_OFFSET, TYPE_NUMBER, 0, NO_WORDS, "0"},
     {"prot", ARGUMENT_PROT, TYPE_PROT, 0, NO_WORDS, "rw"},
-    {"share", ARGUMENT_SHARE, TYPE_CHOICE, 0, "private shared", NULL, "private"},
-    {"at", ARGUMENT_AT, TYPE_NUMBER, 0, "any random", NULL, "any"},
-    {"if-taken", ARGUMENT_IF_TAKEN, TYPE_CHOICE, 0, "refuse replace elsewhere", NULL, "refuse"},
+    {"share", ARGUMENT_SHARE, TYPE_CHOICE, 0, "private shared", "private"},
+    {"at", ARGUMENT_AT, TYPE_NUMBER, 0, "any random", "any"},
+    {"if-taken", ARGUMENT_IF_TAKEN, TYPE_CHOICE, 0, "refuse replace elsewhere", "refuse"},
     {"align", ARGUMENT_ALIGN, TYPE_NUMBER, 0, NO_WORDS, "4K"},
-    {"commit", ARGUMENT_COMMIT, TYPE_CHOICE, 0, "off on", NULL, "on"},
-    {"populate", ARGUMENT_POPULATE, TYPE_CHOICE, 0, "off on", NULL, "off"},
+    {"commit", ARGUMENT_COMMIT, TYPE_CHOICE, 0, "off on", "on"},
+    {"populate", ARGUMENT_POPULATE, TYPE_CHOICE, 0, "off on", "off"},
     {"page", ARGUMENT_PAGE, TYPE_NUMBER, 0, NO_WORDS, "4K"},
-    {"stack", ARGUMENT_STACK, TYPE_CHOICE, 0, "off on", NULL, "off"},
-    {"cache", ARGUMENT_CACHE, TYPE_CHOICE, 0, "wb wc uc", NULL, "wb; wc of a framebuffer"},
+    {"stack", ARGUMENT_STACK, TYPE_CHOICE, 0, "off on", "off"},
+    {"cache", ARGUMENT_CACHE, TYPE_CHOICE, 0, "wb wc uc", "wb; wc of a framebuffer"},
 };
 static const struct argument_spec share_arguments[] = {
     {"SPACE.REGION", ARGUMENT_NAME, TYPE_REGION_NEW, NEED, NO_WORDS, NULL},
@@ -57,14 +57,13 @@ static const struct argument_spec resize_arguments[] = {
 };
 static const struct argument_spec move_arguments[] = {
     {"SPACE.REGION", ARGUMENT_THING, TYPE_REGION, NEED, NO_WORDS, NULL},
-    {"at", ARGUMENT_AT, TYPE_NUMBER, 0, "any random", NULL, "any"},
+    {"at", ARGUMENT_AT, TYPE_NUMBER, 0, "any random", "any"},
 };
 static const struct argument_spec advise_arguments[] = {
     {"RANGE", ARGUMENT_THING, TYPE_RANGE, NEED, NO_WORDS, NULL},
-    {"ADVICE", ARGUMENT_WHAT, TYPE_CHOICE, NEED, "dontneed willneed volatile nonvolatile", NULL,
-     NULL},
+    {"ADVICE", ARGUMENT_WHAT, TYPE_CHOICE, NEED, "dontneed willneed volatile nonvolatile", NULL},
     {"offset", ARGUMENT_OFFSET, TYPE_NUMBER, 0, NO_WORDS, "0"},
-    {"size", ARGUMENT_SIZE, TYPE_NUMBER, 0, "rest", NULL, "rest"},
+    {"size", ARGUMENT_SIZE, TYPE_NUMBER, 0, "rest", "rest"},
 };
 static const struct argument_spec exec_arguments[] = {
     {"SPACE", ARGUMENT_THING, TYPE_SPACE, NEED, NO_WORDS, NULL},
@@ -75,13 +74,13 @@ static const struct argument_spec exec_arguments[] = {
 static const struct argument_spec unmap_arguments[] = {
     {"RANGE", ARGUMENT_THING, TYPE_RANGE, NEED, NO_WORDS, NULL},
     {"offset", ARGUMENT_OFFSET, TYPE_NUMBER, 0, NO_WORDS, "0"},
-    {"size", ARGUMENT_SIZE, TYPE_NUMBER, 0, "rest", NULL, "rest"},
+    {"size", ARGUMENT_SIZE, TYPE_NUMBER, 0, "rest", "rest"},
 };
 static const struct argument_spec protect_arguments[] = {
     {"RANGE", ARGUMENT_THING, TYPE_RANGE, NEED, NO_WORDS, NULL},
     {"prot", ARGUMENT_PROT, TYPE_PROT, REQUIRED, NO_WORDS, NULL},
     {"offset", ARGUMENT_OFFSET, TYPE_NUMBER, 0, NO_WORDS, "0"},
-    {"size", ARGUMENT_SIZE, TYPE_NUMBER, 0, "rest", NULL, "rest"},
+    {"size", ARGUMENT_SIZE, TYPE_NUMBER, 0, "rest", "rest"},
 };
 static const struct argument_spec fork_arguments[] = {
     {"SPACE", ARGUMENT_THING, TYPE_SPACE, NEED, NO_WORDS, NULL},
@@ -89,20 +88,20 @@ static const struct argument_spec fork_arguments[] = {
 };
 static const struct argument_spec switch_arguments[] = {
     {"OBJECT", ARGUMENT_THING, TYPE_OBJECT, NEED, NO_WORDS, NULL},
-    {"FACE", ARGUMENT_WHAT, TYPE_CHOICE, NEED, "graphics text", NULL, NULL},
+    {"FACE", ARGUMENT_WHAT, TYPE_CHOICE, NEED, "graphics text", NULL},
 };
 static const struct argument_spec drop_arguments[] = {
     {"THING", ARGUMENT_THING, TYPE_THING, NEED, NO_WORDS, NULL},
 };
 static const struct argument_spec touch_arguments[] = {
     {"RANGE", ARGUMENT_THING, TYPE_RANGE, NEED, NO_WORDS, NULL},
-    {"ACCESS", ARGUMENT_WHAT, TYPE_CHOICE, NEED, "read write exec", NULL, NULL},
+    {"ACCESS", ARGUMENT_WHAT, TYPE_CHOICE, NEED, "read write exec", NULL},
     {"offset", ARGUMENT_OFFSET, TYPE_NUMBER, 0, NO_WORDS, "0"},
-    {"size", ARGUMENT_SIZE, TYPE_NUMBER, 0, "rest", NULL, "rest"},
+    {"size", ARGUMENT_SIZE, TYPE_NUMBER, 0, "rest", "rest"},
     {"stride", ARGUMENT_STRIDE, TYPE_NUMBER, 0, NO_WORDS, "4K"},
-    {"order", ARGUMENT_ORDER, TYPE_CHOICE, 0, "up down random", NULL, "up"},
+    {"order", ARGUMENT_ORDER, TYPE_CHOICE, 0, "up down random", "up"},
     {"value", ARGUMENT_VALUE, TYPE_NUMBER, 0, NO_WORDS, "1"},
-    {"as", ARGUMENT_AS, TYPE_CHOICE, 0, "user kernel", NULL, "user"},
+    {"as", ARGUMENT_AS, TYPE_CHOICE, 0, "user kernel", "user"},
     {"each", ARGUMENT_METRIC, TYPE_METRIC, 0, NO_WORDS, NULL},
     {"sp", ARGUMENT_FROM, TYPE_REGION, 0, NO_WORDS, NULL},
 };
@@ -110,11 +109,11 @@ static const struct argument_spec fill_arguments[] = {
     {"RANGE", ARGUMENT_THING, TYPE_RANGE, NEED, NO_WORDS, NULL},
     {"pattern", ARGUMENT_PATTERN, TYPE_NUMBER, REQUIRED, NO_WORDS, NULL},
     {"offset", ARGUMENT_OFFSET, TYPE_NUMBER, 0, NO_WORDS, "0"},
-    {"size", ARGUMENT_SIZE, TYPE_NUMBER, 0, "rest", NULL, "rest"},
+    {"size", ARGUMENT_SIZE, TYPE_NUMBER, 0, "rest", "rest"},
 };
 static const struct argument_spec floor_arguments[] = {
     {"WHAT", ARGUMENT_WHAT, TYPE_CHOICE, NEED,
-     "gate trap ring3 page_clear page_copy invlpg root_load ipi ap_start", NULL, NULL},
+     "gate trap ring3 page_clear page_copy invlpg root_load ipi ap_start", NULL},
     {"each", ARGUMENT_METRIC, TYPE_METRIC, REQUIRED, NO_WORDS, NULL},
     {"n", ARGUMENT_N, TYPE_NUMBER, 0, NO_WORDS, "1000"},
 };
@@ -133,16 +132,20 @@ static const struct argument_spec stray_arguments[] = {
     {"SPACE", ARGUMENT_THING, TYPE_SPACE, NEED, NO_WORDS, NULL},
 };
 static const struct argument_spec inject_arguments[] = {
-    {"WHAT", ARGUMENT_WHAT, TYPE_WORD, NEED, "alloc off", NULL, NULL},
+    {"WHAT", ARGUMENT_WHAT, TYPE_WORD, NEED, "alloc off", NULL},
     {"nth", ARGUMENT_NTH, TYPE_NUMBER, 0, NO_WORDS, NULL},
     {"every", ARGUMENT_EVERY, TYPE_NUMBER, 0, NO_WORDS, NULL},
 };
 static const struct argument_spec squeeze_arguments[] = {
-    {"off", ARGUMENT_WHAT, TYPE_WORD, POSITIONAL, "off", NULL, NULL},
+    {"off", ARGUMENT_WHAT, TYPE_WORD, POSITIONAL, "off", NULL},
     {"free", ARGUMENT_SIZE, TYPE_NUMBER, 0, NO_WORDS, NULL},
 };
 static const struct argument_spec reclaim_arguments[] = {
     {"pages", ARGUMENT_N, TYPE_NUMBER, REQUIRED, NO_WORDS, NULL},
+};
+static const struct argument_spec soak_arguments[] = {
+    {"ops", ARGUMENT_OPS, TYPE_NUMBER, REQUIRED, NO_WORDS, NULL},
+    {"cpus", ARGUMENT_CPUS, TYPE_NUMBER, 0, NO_WORDS, "all"},
 };
 static const struct argument_spec repeat_arguments[] = {
     {"COUNT", ARGUMENT_N, TYPE_NUMBER, NEED, NO_WORDS, NULL},
@@ -171,6 +174,11 @@ static const struct argument_spec on_arguments[] = {
     {"CPU", ARGUMENT_N, TYPE_NUMBER, NEED, NO_WORDS, NULL},
     {"BLOCK", ARGUMENT_BLOCK, TYPE_BLOCK, NEED, NO_WORDS, NULL},
 };
+static const struct argument_spec parallel_arguments[] = {
+    {"COUNT", ARGUMENT_N, TYPE_NUMBER, NEED, NO_WORDS, NULL},
+    {"cpu", ARGUMENT_VARIABLE, TYPE_VARIABLE, 0, NO_WORDS, NULL},
+    {"BLOCK", ARGUMENT_BLOCK, TYPE_BLOCK, NEED, NO_WORDS, NULL},
+};
 static const struct argument_spec log_arguments[] = {
     {"TEXT", ARGUMENT_MESSAGE, TYPE_STRING, NEED, NO_WORDS, NULL},
 };
@@ -189,12 +197,12 @@ static const struct argument_spec expect_arguments[] = {
     {"MESSAGE", ARGUMENT_MESSAGE, TYPE_STRING, POSITIONAL, NO_WORDS, NULL},
 };
 static const struct argument_spec expect_fault_arguments[] = {
-    {"FAULT", ARGUMENT_WHAT, TYPE_WORD, NEED, "segv prot bus", NULL, NULL},
+    {"FAULT", ARGUMENT_WHAT, TYPE_WORD, NEED, "segv prot bus", NULL},
     {"BLOCK", ARGUMENT_BLOCK, TYPE_BLOCK, NEED, NO_WORDS, NULL},
 };
 static const struct argument_spec expect_error_arguments[] = {
     {"ERROR", ARGUMENT_WHAT, TYPE_WORD, NEED,
-     "EINVAL ERANGE EEXIST ENOENT ENOMEM EACCES ENOTSUP EBUSY EFAULT EIO", NULL, NULL},
+     "EINVAL ERANGE EEXIST ENOENT ENOMEM EACCES ENOTSUP EBUSY EFAULT EIO", NULL},
     {"BLOCK", ARGUMENT_BLOCK, TYPE_BLOCK, NEED, NO_WORDS, NULL},
 };
 static const struct argument_spec try_arguments[] = {
@@ -204,10 +212,6 @@ static const struct argument_spec try_arguments[] = {
 
 #define ARGUMENTS(array) (array), ARRAY_COUNT(array)
 #define NO_ARGUMENTS NULL, 0
-#define NOT_YET(name)                                         \
-    {                                                         \
-        name, COMMAND_LATER, 0, name " ...", "", NO_ARGUMENTS \
-    }
 
 const struct command_spec command_table[] = {
     {"scenario", COMMAND_SCENARIO, HEAD | SPECIAL, "scenario NAME \"one line\"",
@@ -269,7 +273,7 @@ const struct command_spec command_table[] = {
      "writes a pattern through the object, without faults", ARGUMENTS(fill_arguments)},
     {"verify", COMMAND_VERIFY, 0, "verify RANGE pattern=N ?offset=0? ?size=rest?",
      "checks a pattern through the object, without faults", ARGUMENTS(fill_arguments)},
-    {"floor", COMMAND_FLOOR, 0, "floor WHAT each=METRIC ?n=1000?",
+    {"floor", COMMAND_FLOOR, ALONE, "floor WHAT each=METRIC ?n=1000?",
      "measures what the hardware charges", ARGUMENTS(floor_arguments)},
     {"lookup", COMMAND_LOOKUP, 0, "lookup S@EXPR each=METRIC ?n=1000?",
      "finds an address's region as a fault does; sets $found", ARGUMENTS(lookup_arguments)},
@@ -278,14 +282,17 @@ const struct command_spec command_table[] = {
     {"stray", COMMAND_STRAY, 0, "stray S",
      "writes to S's kernel object outside its window: fault prot with check=deep, else ENOTSUP",
      ARGUMENTS(stray_arguments)},
-    {"inject", COMMAND_INJECT, 0, "inject alloc nth=N|every=N | inject off",
+    {"inject", COMMAND_INJECT, ALONE, "inject alloc nth=N|every=N | inject off",
      "makes the N-th allocation from here on fail; sets $inject.fired",
      ARGUMENTS(inject_arguments)},
-    {"squeeze", COMMAND_SQUEEZE, 0, "squeeze free=N | squeeze off",
+    {"squeeze", COMMAND_SQUEEZE, ALONE, "squeeze free=N | squeeze off",
      "takes frames until N bytes are free; gives them back", ARGUMENTS(squeeze_arguments)},
     {"reclaim", COMMAND_RECLAIM, 0, "reclaim pages=N",
      "reclaims as an allocation would; sets $reclaimed", ARGUMENTS(reclaim_arguments)},
-    {"check", COMMAND_CHECK, 0, "check", "audits the whole virtual memory now", NO_ARGUMENTS},
+    {"check", COMMAND_CHECK, ALONE, "check", "audits the whole virtual memory now", NO_ARGUMENTS},
+    {"soak", COMMAND_SOAK, ALONE, "soak ops=N ?cpus=N?",
+     "random operations of several CPUs at once, checked against a model",
+     ARGUMENTS(soak_arguments)},
     {"repeat", COMMAND_REPEAT, BLOCK | SCOPE | LOOP, "repeat N ?warmup=W? {...}",
      "N rounds, after W whose samples are thrown away", ARGUMENTS(repeat_arguments)},
     {"foreach", COMMAND_FOREACH, BLOCK | SCOPE | LOOP, "foreach V {A B C} {...}",
@@ -297,8 +304,12 @@ const struct command_spec command_table[] = {
      ARGUMENTS(random_arguments)},
     {"if", COMMAND_IF, BLOCK, "if {EXPR} {...} ?else {...}?", "runs one of two blocks",
      ARGUMENTS(if_arguments)},
-    {"on", COMMAND_ON, BLOCK | SCOPE, "on CPU {...}", "runs the block on one CPU",
+    {"on", COMMAND_ON, BLOCK | SCOPE | ALONE, "on CPU {...}", "runs the block on one CPU",
      ARGUMENTS(on_arguments)},
+    {"parallel", COMMAND_PARALLEL, BLOCK | SCOPE | ALONE, "parallel N ?cpu=V? {...}",
+     "runs the block on CPUs 0..N-1 at once; V is the CPU's number", ARGUMENTS(parallel_arguments)},
+    {"barrier", COMMAND_BARRIER, 0, "barrier", "waits for all CPUs of the 'parallel' around it",
+     NO_ARGUMENTS},
     {"log", COMMAND_LOG, 0, "log \"text $v\"", "a line on the console", ARGUMENTS(log_arguments)},
     {"time", COMMAND_TIME, BLOCK, "time METRIC ?per=N? {...}",
      "one sample: the block's ticks, divided by N", ARGUMENTS(time_arguments)},
@@ -313,9 +324,6 @@ const struct command_spec command_table[] = {
      "the block must be stopped by this error", ARGUMENTS(expect_error_arguments)},
     {"try", COMMAND_TRY, BLOCK, "try V {...}",
      "V becomes 0, or the number of what stopped the block", ARGUMENTS(try_arguments)},
-    NOT_YET("soak"),
-    NOT_YET("parallel"),
-    NOT_YET("barrier"),
     {"else", COMMAND_ELSE, 0, "", "", NO_ARGUMENTS},
     {"}", COMMAND_END, 0, "", "", NO_ARGUMENTS},
 };

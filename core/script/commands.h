@@ -37,6 +37,7 @@ enum command_id {
     COMMAND_SQUEEZE,
     COMMAND_RECLAIM,
     COMMAND_CHECK,
+    COMMAND_SOAK,
     COMMAND_REPEAT,
     COMMAND_FOREACH,
     COMMAND_BREAK,
@@ -44,6 +45,8 @@ enum command_id {
     COMMAND_RANDOM,
     COMMAND_IF,
     COMMAND_ON,
+    COMMAND_PARALLEL,
+    COMMAND_BARRIER,
     COMMAND_LOG,
     COMMAND_TIME,
     COMMAND_COUNT,
@@ -52,7 +55,6 @@ enum command_id {
     COMMAND_EXPECT_FAULT,
     COMMAND_EXPECT_ERROR,
     COMMAND_TRY,
-    COMMAND_LATER, /* every command that arrives with a later version */
     /* what the parser puts at the end of blocks */
     COMMAND_ELSE,
     COMMAND_END,
@@ -64,6 +66,7 @@ enum command_flags {
     SCOPE = 4,    /* the block is a scope */
     LOOP = 8,     /* `break` ends it */
     SPECIAL = 16, /* its words are read by a function of their own */
+    ALONE = 32,   /* cannot stand inside `parallel` */
 };
 
 struct command_spec {

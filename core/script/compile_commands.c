@@ -2,6 +2,7 @@
  * memory are in compile_memory.c. */
 #include "core/script/compiler.h"
 #include "core/script/run_ops.h"
+#include "core/script/run_soak.h"
 
 void *compile_allocate(struct compiler *compiler, size_t size)
 {
@@ -178,6 +179,22 @@ static void compile_mark(struct compiler *compiler, const struct command *comman
     compile_emit(compiler, run_mark, command);
 }
 
+static void compile_barrier(struct compiler *compiler, const struct command *command)
+{
+    compile_emit(compiler, run_barrier, command);
+}
+
+static void compile_soak(struct compiler *compiler, const struct command *command)
+{
+    static const enum argument_id ids[SOAK_OPERANDS] = {
+        [SOAK_OPS] = ARGUMENT_OPS, [SOAK_CPUS] = ARGUMENT_CPUS};
+    struct op *op = compile_emit(compiler, run_soak, command);
+    op->operands = compile_operands(compiler, command, ids, SOAK_OPERANDS);
+    op->soak = run_soak_create(compiler->run, compiler->arena);
+    if (op->soak == NULL)
+        compiler->out_of_memory = true;
+}
+
 static void compile_log(struct compiler *compiler, const struct command *command)
 {
     compile_emit(compiler, run_log, command);
@@ -215,7 +232,8 @@ static const struct compile_row rows[] = {
     {COMMAND_SET, false, compile_set},        {COMMAND_SQUEEZE, true, compile_squeeze},
     {COMMAND_RECLAIM, true, compile_reclaim}, {COMMAND_RANDOM, false, compile_random},
     {COMMAND_LOG, false, compile_log},        {COMMAND_MARK, false, compile_mark},
-    {COMMAND_EXPECT, false, compile_expect},
+    {COMMAND_EXPECT, false, compile_expect},  {COMMAND_BARRIER, true, compile_barrier},
+    {COMMAND_SOAK, true, compile_soak},
 };
 
 static const struct compile_row *find_row(enum command_id id)

@@ -124,6 +124,7 @@ static void compile_move(struct compiler *compiler, const struct command *comman
     struct op *op = compile_emit(compiler, run_move, command);
     compile_thing(compiler, op, command);
     op->operands = compile_operands(compiler, command, ids, ARRAY_COUNT(ids));
+    compile_prepare(compiler, op, run_move_prepare);
 }
 
 static void compile_share(struct compiler *compiler, const struct command *command)

@@ -96,6 +96,12 @@ static void fold_term(struct compiler *compiler, struct term *term)
     if (term->kind != TERM_VARIABLE)
         return;
     struct variable *variable = &term->variable;
+    bool is_cpu = variable->kind == VARIABLE_SLOT && variable->slot == compiler->cpu_slot;
+    if (compiler->for_cpu && (is_cpu || variable->kind == VARIABLE_CPU)) {
+        term->kind = TERM_NUMBER;
+        term->number = compiler->cpu;
+        return;
+    }
     if (variable->kind == VARIABLE_REP)
         variable->slot = compiler->loop == NULL
                              ? NO_SLOT
@@ -129,6 +135,22 @@ static bool has_variables(const struct code *code)
             return true;
     }
     return false;
+}
+
+bool compile_is_constant(struct compiler *compiler, const struct expression *expression,
+                         int64_t *number)
+{
+    struct value value;
+    const char *why;
+    for (uint32_t i = 0; i < expression->count; i++) {
+        const struct term *term = &expression->terms[i];
+        if (term->kind == TERM_VARIABLE &&
+            (term->variable.kind == VARIABLE_REP || !is_constant(&term->variable)))
+            return false;
+    }
+    bool computed = compile_constant(compiler, expression, &value, &why);
+    *number = value.number;
+    return computed && value.word == WORD_NONE;
 }
 
 bool compile_operand(struct compiler *compiler, const struct expression *expression, const char *at,

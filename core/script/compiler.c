@@ -9,6 +9,9 @@
  *   try V {A}      A, each operation with the catcher; its end sets V, reached with or without a stop
  *   on CPU {A}     begin; A; scope end; end
  *   time M {A}     prepare; begin; A; end
+ *   parallel N {A} begin ──┐   once for each CPU (compile_parallel.c)
+ *                  A; scope end; end
+ *                  ...   <─┘
  *
  * `break` repeats the ends of all blocks between it and its loop, then jumps. */
 #include "core/script/compiler.h"
@@ -47,7 +50,7 @@ static const struct op *here(const struct compiler *compiler)
 
 /* --- ends of blocks: emitted where the block ends, and by `break` ---------------------------------------------- */
 
-static void emit_scope_end(struct compiler *compiler, const struct command *opener)
+void compile_scope_end(struct compiler *compiler, const struct command *opener)
 {
     uint32_t depth = opener->depth + 1;
     if (compiler->used_depths & 1ull << depth)
@@ -84,7 +87,7 @@ static void emit_block_end(struct compiler *compiler, const struct compile_block
 {
     unsigned flags = block->opener->spec->flags;
     if (flags & SCOPE)
-        emit_scope_end(compiler, block->opener);
+        compile_scope_end(compiler, block->opener);
     if (block->sample != NULL)
         emit_sample_end(compiler, block);
     else if (block->catches != NULL)
@@ -102,7 +105,7 @@ static void compile_break(struct compiler *compiler, const struct command *comma
         emit_block_end(compiler, block);
         compiler->on = block->on;
     }
-    emit_scope_end(compiler, block->opener);
+    compile_scope_end(compiler, block->opener);
     struct op *jump = compile_emit(compiler, run_jump, command);
     jump->slot = block->first_break;
     block->first_break = (uint32_t)(jump - compiler->program->ops);
@@ -228,7 +231,7 @@ static void close_loop(struct compiler *compiler, const struct compile_block *bl
 {
     const struct command *opener = block->opener;
     bool repeats = opener->spec->id == COMMAND_REPEAT;
-    emit_scope_end(compiler, opener);
+    compile_scope_end(compiler, opener);
     struct op *next = compile_emit(compiler, repeats ? run_repeat_next : run_foreach_next, opener);
     next->target = op_at(compiler, block->begin + 1);
     if (repeats) {
@@ -277,17 +280,27 @@ static bool reserve(struct compiler *compiler)
     struct program *program = compiler->program;
     size_t op_count = 1;
     size_t loop_count = 0;
+    const struct command *parallel = NULL; /* that the command is in */
+    size_t copies = 1;
     const struct command *command = program->script->first;
     for (; command != NULL; command = command->next) {
-        op_count += command->spec->id == COMMAND_BREAK ? OPS_PER_BREAK : OPS_PER_COMMAND;
-        loop_count += command->spec->id == COMMAND_REPEAT;
+        if (command->spec->id == COMMAND_PARALLEL) {
+            parallel = command;
+            copies = compile_cpu_count(compiler, command);
+        }
+        op_count += copies * (command->spec->id == COMMAND_BREAK ? OPS_PER_BREAK : OPS_PER_COMMAND);
+        loop_count += command->spec->id == COMMAND_REPEAT ? copies : 0;
+        if (parallel != NULL && command->opener == parallel) {
+            parallel = NULL;
+            copies = 1;
+        }
     }
     program->ops = compile_allocate(compiler, op_count * sizeof(struct op));
     program->loops = compile_allocate(compiler, loop_count * sizeof(struct loop_state));
     return !compiler->out_of_memory;
 }
 
-static void compile_command(struct compiler *compiler, const struct command *command)
+void compile_command(struct compiler *compiler, const struct command *command)
 {
     if (command->spec->id == COMMAND_ELSE)
         turn_to_else(compiler, &compiler->blocks[compiler->block_count - 1]);
@@ -306,8 +319,12 @@ result_t compile(struct compiler *compiler)
     const struct command *command = compiler->program->script->first;
     if (!reserve(compiler))
         return ENOMEM;
-    for (; command != NULL && !compiler->out_of_memory; command = command->next)
-        compile_command(compiler, command);
+    for (; command != NULL && !compiler->out_of_memory; command = command->next) {
+        if (command->spec->id == COMMAND_PARALLEL)
+            command = compile_parallel(compiler, command);
+        else
+            compile_command(compiler, command);
+    }
     compile_emit(compiler, run_end, NULL);
     return compiler->out_of_memory ? ENOMEM : OK;
 }

@@ -21,7 +21,7 @@ struct compile_block {
 
 struct compiler {
     struct program *program;
-    struct run *run; /* facts and metrics must be there */
+    struct run *run; /* facts and metrics must be there; inside `parallel` that of the CPU */
     struct arena *arena;
     struct compile_block blocks[SCRIPT_NESTING_MAX];
     unsigned block_count;
@@ -29,6 +29,11 @@ struct compiler {
     const struct loop_state *loop;
     struct on_block *on;
     uint64_t used_depths; /* bit: the scope of this depth has something to drop */
+    bool for_cpu;         /* a copy of the block of a `parallel` is being compiled, for this CPU: */
+    unsigned cpu;
+    uint32_t
+        cpu_slot; /* of the variable that is its number; NO_SLOT: none, or the script sets it */
+    int64_t wanted_cpus; /* by the largest `parallel` that is sure to be reached */
     bool out_of_memory;
 };
 
@@ -42,6 +47,9 @@ uint32_t compile_word(struct program *program, struct text word);
  * it has no value; *why says why. */
 bool compile_constant(struct compiler *compiler, const struct expression *expression,
                       struct value *value, const char **why);
+/* Has the expression this value in any case? */
+bool compile_is_constant(struct compiler *compiler, const struct expression *expression,
+                         int64_t *number);
 /* False: out of memory. */
 bool compile_operand(struct compiler *compiler, const struct expression *expression, const char *at,
                      const struct argument_spec *spec, struct operand *operand);
@@ -50,9 +58,20 @@ bool compile_operand(struct compiler *compiler, const struct expression *express
 
 /* Compiles program->scenario with program->params; program->words must be there. ENOMEM. */
 result_t compile(struct compiler *compiler);
+void compile_command(struct compiler *compiler, const struct command *command);
+void compile_scope_end(struct compiler *compiler, const struct command *opener);
 struct op *compile_emit(struct compiler *compiler,
                         const struct op *(*run)(struct run *run, const struct op *op),
                         const struct command *command);
+
+/* --- compile_parallel.c ---------------------------------------------------------------------------------- */
+
+/* Takes the memory of the CPUs' runs, and finds compiler->wanted_cpus. ENOMEM. */
+result_t compile_reserve_cpus(struct compiler *compiler);
+/* For how many CPUs the block of a `parallel` is compiled. */
+unsigned compile_cpu_count(struct compiler *compiler, const struct command *command);
+/* Compiles a `parallel` with all that is in it; returns its end. */
+const struct command *compile_parallel(struct compiler *compiler, const struct command *opener);
 
 /* --- compile_commands.c ---------------------------------------------------------------------------------- */
 

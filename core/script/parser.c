@@ -96,10 +96,6 @@ static const struct command_spec *find_spec(struct parser *parser)
                      "'else' stands on the line of the '}' that ends the block of 'if'");
         return NULL;
     }
-    if (spec->id == COMMAND_LATER) {
-        script_error(parser->scenario, name.data, "command '%s' is not yet supported", spec->name);
-        return NULL;
-    }
     return spec;
 }
 

@@ -78,10 +78,7 @@ static void parse_option(struct parser *parser, struct command *command, const s
         value.kind = WORD_BRACED;
         value.text = (struct text){value.text.data + 1, value.text.size - 2};
     }
-    if (option->flags & LATER)
-        script_error(parser->scenario, key.data, "option '%s' of '%s' is not yet supported",
-                     option->name, spec->name);
-    else if (argument->given)
+    if (argument->given)
         script_error(parser->scenario, key.data, "option '%s' is given twice", option->name);
     else if (value.source.size == 0)
         script_error(parser->scenario, key.data, "option '%s' has no value", option->name);

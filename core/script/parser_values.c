@@ -118,15 +118,13 @@ static bool is_prot(struct text text)
     return text.size > 0;
 }
 
-/* "a number, any or rest": what the argument takes, in this version. */
+/* "a number, any or rest": what the argument takes. */
 static const char *describe_words(const struct argument_spec *spec, char *buffer, size_t size)
 {
     struct text rest = text_of(spec->words != NULL ? spec->words : "");
     size_t length = fmt_print(buffer, size, "%s", spec->type == TYPE_NUMBER ? "a number" : "");
     while (rest.size > 0 && length < size) {
         struct text word = text_cut(&rest, ' ');
-        if (spec->later_words != NULL && words_index(spec->later_words, word) >= 0)
-            continue;
         const char *separator = length == 0 ? "" : rest.size == 0 ? " or " : ", ";
         length += fmt_print(buffer + length, size - length, "%s%.*s", separator, TEXT_ARGS(word));
     }
@@ -142,11 +140,6 @@ static bool check_word(struct parser *parser, const struct argument_spec *spec, 
         script_error(parser->scenario, word.data,
                      "rights are 'none' or letters of rwx, each once, not '%.*s'",
                      TEXT_ARGS(script_shown(word)));
-        return false;
-    }
-    if (spec->later_words != NULL && words_index(spec->later_words, word) >= 0) {
-        script_error(parser->scenario, word.data, "%s '%.*s' is not yet supported", spec->name,
-                     TEXT_ARGS(word));
         return false;
     }
     if (spec->words != NULL && words_index(spec->words, word) >= 0)

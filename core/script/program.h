@@ -91,6 +91,8 @@ struct op {
         struct map_args *map;
         struct touch_args *touch;
         struct exec_args *exec;
+        struct parallel_block *parallel;
+        struct soak *soak;
     };
     struct thing_slot *thing;   /* that it works on or makes */
     struct thing_slot *object;  /* that `map` shows; NULL: none has a name */
@@ -107,6 +109,14 @@ struct foreach_state {
     uint32_t index;
     uint32_t count;
     const struct operand *items;
+};
+
+/* One `parallel` of the script: its block is compiled once for each CPU. */
+struct parallel_block {
+    unsigned cpu_count;       /* for which it is compiled */
+    const struct op **firsts; /* each CPU's first operation */
+    uint32_t depth;           /* of the block's scope */
+    uint32_t variable;        /* that is the CPU's number; NO_SLOT: none */
 };
 
 /* The names that `exec` leaves. */

@@ -79,6 +79,21 @@ size_t run_format_string(struct run *run, const struct string_part *parts, char 
 #define RUN_NO_OBJECT "the object is not alive"
 #define RUN_NO_REGION "the region is not alive"
 
+/* The combination cannot run on this machine: it wants so many CPUs. */
+const struct op *run_skip(struct run *run, const struct op *op, int64_t cpu_count);
+/* Lets the first CPU go on with job(run), which leaves run->next. */
+const struct op *run_on_first_cpu(struct run *run, const struct op *op,
+                                  void (*job)(struct run *run));
+/* Leads on with run->stop as it is. Another run's stop may be in it. */
+const struct op *run_lead_on(struct run *run, const struct op *op);
+
+/* At the end of a job: goes on where an operation would; NULL: run->next is there already. */
+static inline void run_go_on(struct run *run, const struct op *next)
+{
+    if (next != NULL)
+        run->next = next;
+}
+
 /* --- names (run_names.c) ------------------------------------------------------------------------------------ */
 
 static inline struct region_cell *run_cell(const struct run *run, uint32_t space, uint32_t region)
@@ -99,6 +114,10 @@ static inline void run_make_dead(struct thing *thing)
         list_remove(&thing->link);
 }
 
+/* Takes the memory of names and variables. ENOMEM. */
+result_t run_names_init(struct run *run, struct arena *arena);
+/* Gives a CPU's run the names and variables of the run around its `parallel`. */
+void run_names_copy(struct run *run, const struct run *outer);
 result_t run_drop_region(struct run *run, struct region_cell *cell);
 void run_drop_space(struct run *run, struct thing_slot *slot);
 /* The object itself lives on while regions show it. */
@@ -115,6 +134,16 @@ void run_note_overlap(const struct run *run, struct thing_slot *slot, struct ran
 bool run_drop_scope(struct run *run, uint32_t depth);
 /* The same for all scopes of `depth` and deeper, innermost first. */
 bool run_drop_scopes(struct run *run, uint32_t depth);
+
+/* --- holes of names in spaces that CPUs share (run_holes.c) -------------------------------------------------- */
+
+/* Is there room to note that the range is no name's of this run any more? False: run->stop. */
+bool run_hole_reserve(struct run *run, const struct thing_slot *slot, struct range range);
+/* From now on the range is no name's that is alive. */
+void run_hole_note(const struct run *run, const struct thing_slot *slot, struct range range);
+/* Unmaps what is left of the name in [base, end). */
+result_t run_unmap_around_holes(const struct run *run, const struct region_cell *cell,
+                                uint64_t base, uint64_t end);
 
 /* Operand indices of a RANGE; an operation's own operands follow. */
 enum range_operand { RANGE_ADDRESS, RANGE_OFFSET, RANGE_SIZE, RANGE_OPERANDS };

@@ -35,15 +35,26 @@ static void move_names(const struct run *run, const struct region_cell *cell, ui
     }
 }
 
+/* Where to: the way in `choice`, the address in `range`. */
+bool run_move_prepare(struct run *run, const struct op *op)
+{
+    enum map_at at;
+    struct run_range *target = &op->prepared->range;
+    *target = (struct run_range){0};
+    if (!run_is_alive(run, op) || !run_evaluate_at(run, &op->operands[0], &at, &target->range.base))
+        return false;
+    op->prepared->choice = at;
+    return true;
+}
+
 const struct op *run_move(struct run *run, const struct op *op)
 {
     struct region_cell *cell = op->region;
-    enum map_at at;
-    uint64_t address = 0;
     virt_t base;
-    if (!run_is_alive(run, op) || !run_evaluate_at(run, &op->operands[0], &at, &address))
+    if (!run_prepare(run, op))
         return run_stop(run, op);
-    result_t result = space_move(op->thing->space, cell->range, at, address, &base);
+    result_t result = space_move(op->thing->space, cell->range, (enum map_at)op->prepared->choice,
+                                 op->prepared->range.range.base, &base);
     if (result != OK)
         return run_error(run, op, result);
     run_note_overlap(run, op->thing,

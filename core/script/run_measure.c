@@ -1,6 +1,7 @@
 /* Operations that measure: time, count, mark, check, inject, stray, floor, lookup,
  * frames. */
 #include "core/mm/mm.h"
+#include "core/mm/section.h"
 #include "core/script/run_ops.h"
 
 /* --- time -------------------------------------------------------------------------------------------------
@@ -189,16 +190,19 @@ const struct op *run_lookup(struct run *run, const struct op *op)
     struct space *space = op->thing->space;
     if (space == NULL)
         return run_error_detail(run, op, ENOENT, RUN_NO_SPACE);
-    bool found = false;
+    const struct region_node *found = NULL;
+    space_load(space);
     for (; left > 0; left--) {
+        section_enter(machine_cpu());
         ticks_t start = machine_ticks();
         found = space_lookup(space, (uint64_t)address);
         ticks_t end = machine_ticks();
+        section_leave(machine_cpu());
         run_sample(op, op->sample, end - start);
         if (left % 1024 == 0 && run_is_late(run))
             return run_stop(run, op);
     }
-    run_set_result(run, op, found);
+    run_set_result(run, op, found != NULL);
     return op + 1;
 }
 

@@ -37,6 +37,7 @@ const struct op *run_space(struct run *run, const struct op *op)
     }
     space_set_aslr(slot->space, aslr);
     slot->has_holes = false;
+    slot->is_shared = false;
     run_make_alive(&slot->thing, op->scope);
     return op + 1;
 }
@@ -128,6 +129,8 @@ static result_t create_object(const struct object_args *args, struct thing_slot 
         result = create_file(args, &slot->object);
     } else if (args->kind == OBJECT_FRAMEBUFFER) {
         result = framebuffer_create(page_count, &slot->object);
+        if (result == OK)
+            slot->object_phys = framebuffer_device(slot->object);
     }
     if (result != OK)
         slot->object = NULL;
@@ -228,14 +231,21 @@ static bool choose_object(struct run *run, const struct op *op)
     return true;
 }
 
-void run_bind_region(struct run *run, const struct op *op, struct range range)
+static inline void bind_region(struct run *run, const struct op *op, struct range range)
 {
     struct region_cell *cell = op->region;
     if (cell == NULL)
         return;
     cell->range = range;
     cell->born = ++run->births;
+    if (UNLIKELY(cell->holes != NULL))
+        cell->holes->count = 0;
     run_make_alive(&cell->thing, op->scope);
+}
+
+void run_bind_region(struct run *run, const struct op *op, struct range range)
+{
+    bind_region(run, op, range);
 }
 
 bool run_map_prepare(struct run *run, const struct op *op)
@@ -244,25 +254,38 @@ bool run_map_prepare(struct run *run, const struct op *op)
            (op->object == NULL || choose_object(run, op));
 }
 
+/* A region that takes the place of others makes holes in their names. */
+static bool may_replace(struct run *run, const struct thing_slot *slot, const struct map_args *args)
+{
+    const struct range range = {.base = args->address, .size_bytes = args->size_bytes};
+    return args->at != MAP_AT_FIXED || run_hole_reserve(run, slot, range);
+}
+
+__attribute__((noinline)) static const struct op *cannot_map(struct run *run, const struct op *op)
+{
+    return op->thing->space == NULL
+               ? run_error_detail(run, op, ENOENT, RUN_NO_SPACE)
+               : run_error_detail(run, op, EEXIST, "the region is alive already");
+}
+
 const struct op *run_map(struct run *run, const struct op *op)
 {
     struct thing_slot *slot = op->thing;
-    struct region_cell *cell = op->region;
-    if (UNLIKELY(slot->space == NULL))
-        return run_error_detail(run, op, ENOENT, RUN_NO_SPACE);
-    if (UNLIKELY(cell != NULL && cell->thing.alive))
-        return run_error_detail(run, op, EEXIST, "the region is alive already");
+    const struct region_cell *cell = op->region;
+    if (UNLIKELY(slot->space == NULL) || UNLIKELY(cell != NULL && cell->thing.alive))
+        return cannot_map(run, op);
     if (UNLIKELY(!run_prepare(run, op)))
+        return run_stop(run, op);
+    if (UNLIKELY(slot->is_shared) && !may_replace(run, slot, op->map))
         return run_stop(run, op);
 
     virt_t base;
     result_t result = space_map(slot->space, op->map, &base);
     if (UNLIKELY(result != OK))
         return run_error(run, op, result);
-    struct range range = {.base = base.value, .size_bytes = op->map->size_bytes};
     if (UNLIKELY(op->map->at == MAP_AT_FIXED))
-        run_note_overlap(run, slot, range);
-    run_bind_region(run, op, range);
+        run_note_overlap(run, op->thing, (struct range){base.value, op->map->size_bytes});
+    bind_region(run, op, (struct range){base.value, op->map->size_bytes});
     return op + 1;
 }
 
@@ -278,10 +301,15 @@ const struct op *run_unmap(struct run *run, const struct op *op)
     if (!run_prepare(run, op))
         return run_stop(run, op);
     const struct run_range *range = &op->prepared->range;
+    bool is_shared = op->thing->is_shared;
+    if (UNLIKELY(is_shared) && !run_hole_reserve(run, op->thing, range->range))
+        return run_stop(run, op);
     result_t result = space_unmap(range->space, range->range);
     if (result != OK)
         return run_error(run, op, result);
     op->thing->has_holes = true;
+    if (UNLIKELY(is_shared))
+        run_hole_note(run, op->thing, range->range);
     return op + 1;
 }
 
@@ -316,6 +344,7 @@ const struct op *run_fork(struct run *run, const struct op *op)
         return run_error(run, op, result);
     }
     child->has_holes = parent->has_holes;
+    child->is_shared = false;
     run_make_alive(&child->thing, op->scope);
 
     /* The names of the child's regions belong to the child: they are in no scope's list. */

@@ -3,6 +3,50 @@
 #include "core/mm/object.h"
 #include "core/script/run.h"
 
+/* --- memory ----------------------------------------------------------------------------------------------- */
+
+result_t run_names_init(struct run *run, struct arena *arena)
+{
+    const struct script *script = run->program->script;
+    uint32_t regions = script->region_count;
+    run->variables = arena_alloc(arena, script->variable_count * sizeof(*run->variables));
+    run->things = arena_alloc(arena, script->thing_count * sizeof(*run->things));
+    run->cells = arena_alloc(arena, script->thing_count * regions * sizeof(*run->cells));
+    run->scopes = arena_alloc(arena, (script->depth_max + 1) * sizeof(struct list_node));
+    if (!run->variables || !run->things || !run->cells || !run->scopes)
+        return ENOMEM;
+
+    for (uint32_t i = 0; i < script->variable_count; i++)
+        run->variables[i].value = (struct value){.word = WORD_UNSET};
+    for (uint32_t i = 0; i < script->thing_count; i++) {
+        run->things[i].thing = (struct thing){.slot = i, .region = NO_SLOT};
+        for (uint32_t k = 0; k < regions; k++)
+            run_cell(run, i, k)->thing = (struct thing){.slot = i, .region = k};
+    }
+    for (uint32_t i = 0; i <= script->depth_max; i++)
+        list_init(&run->scopes[i]);
+    return OK;
+}
+
+/* Nothing that it copies is in a list of this run: it will not be dropped here. */
+void run_names_copy(struct run *run, const struct run *outer)
+{
+    const struct script *script = run->program->script;
+    memcpy(run->variables, outer->variables, script->variable_count * sizeof(*run->variables));
+    for (uint32_t i = 0; i < script->thing_count; i++) {
+        run->things[i] = outer->things[i];
+        run->things[i].thing.link = (struct list_node){NULL, NULL};
+        run->things[i].is_shared = outer->things[i].space != NULL;
+    }
+    for (uint32_t i = 0; i < script->thing_count * script->region_count; i++) {
+        struct cell_holes *holes = run->cells[i].holes;
+        run->cells[i] = outer->cells[i];
+        run->cells[i].thing.link = (struct list_node){NULL, NULL};
+        run->cells[i].holes = holes;
+    }
+    run->births = outer->births;
+}
+
 /* --- dropping --------------------------------------------------------------------------------------------- */
 
 /* The first name of the space that was mapped after the cell and lies over [base, end). */
@@ -44,7 +88,8 @@ result_t run_unmap_part(const struct run *run, const struct region_cell *cell, u
 {
     const struct thing_slot *slot = &run->things[cell->thing.slot];
     if (slot->has_holes)
-        return unmap_around_others(run, cell, base, end);
+        return slot->is_shared ? run_unmap_around_holes(run, cell, base, end)
+                               : unmap_around_others(run, cell, base, end);
     return space_unmap(slot->space, (struct range){.base = base, .size_bytes = end - base});
 }
 
@@ -92,11 +137,11 @@ static result_t drop_thing(struct run *run, struct thing *thing)
 /* What this asks the core for is no command's: it neither fails on purpose nor counts. */
 static result_t drop_things(struct run *run, struct list_node *scope)
 {
-    uint64_t inject = mm_inject_suspend();
+    mm_inject_suspend();
     result_t result = OK;
     while (!list_is_empty(scope) && result == OK)
         result = drop_thing(run, CONTAINER_OF(scope->previous, struct thing, link));
-    mm_inject_resume(inject);
+    mm_inject_resume();
     return result;
 }
 
@@ -127,6 +172,11 @@ bool run_drop_scopes(struct run *run, uint32_t depth)
 
 void run_note_overlap(const struct run *run, struct thing_slot *slot, struct range range)
 {
+    if (slot->is_shared) {
+        run_hole_note(run, slot, range);
+        slot->has_holes = true;
+        return;
+    }
     for (uint32_t i = 0; i < run->program->script->region_count && !slot->has_holes; i++) {
         const struct region_cell *cell = run_cell(run, slot->thing.slot, i);
         slot->has_holes = cell->thing.alive && cell->range.base < range.base + range.size_bytes &&

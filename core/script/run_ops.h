@@ -29,6 +29,11 @@ const struct op *run_log(struct run *run, const struct op *op);
 const struct op *run_on_begin(struct run *run, const struct op *op);
 const struct op *run_on_end(struct run *run, const struct op *op);
 
+const struct op *run_parallel(struct run *run, const struct op *op); /* to target: behind it */
+const struct op *run_barrier(struct run *run, const struct op *op);
+enum soak_operand { SOAK_OPS, SOAK_CPUS, SOAK_OPERANDS };
+const struct op *run_soak(struct run *run, const struct op *op);
+
 const struct op *run_expect(struct run *run, const struct op *op);
 const struct op *run_try_end(struct run *run, const struct op *op);
 const struct op *run_expect_end(struct run *run, const struct op *op);
@@ -112,6 +117,7 @@ const struct op *run_drop_mapping(struct run *run, const struct op *op);
 
 const struct op *run_resize(struct run *run, const struct op *op);
 const struct op *run_move(struct run *run, const struct op *op);
+bool run_move_prepare(struct run *run, const struct op *op);
 enum advise_operand { ADVISE_WHAT = RANGE_OPERANDS, ADVISE_OPERANDS };
 const struct op *run_advise(struct run *run, const struct op *op);
 bool run_advise_prepare(struct run *run, const struct op *op);

@@ -11,9 +11,15 @@
 
 const struct op *run_stop(struct run *run, const struct op *op)
 {
+    run->stop.op = op;
+    run->failed = NULL;
+    return run_lead_on(run, op);
+}
+
+const struct op *run_lead_on(struct run *run, const struct op *op)
+{
     const struct catcher *catcher = op->catcher;
     bool can_be_caught = run->stop.kind == STOP_ERROR || run->stop.kind == STOP_FAULT;
-    run->stop.op = op;
     if (!can_be_caught || catcher == NULL) {
         run->next = NULL;
         run->wanted_on = NULL;
@@ -23,6 +29,23 @@ const struct op *run_stop(struct run *run, const struct op *op)
         return catcher->end;
     run->next = catcher->end;
     run->wanted_on = catcher->on;
+    return NULL;
+}
+
+const struct op *run_skip(struct run *run, const struct op *op, int64_t cpu_count)
+{
+    int number = cpu_count > INT32_MAX ? INT32_MAX : (int)cpu_count;
+    run->stop = (struct stop){.kind = STOP_SKIP, .number = number};
+    return run_stop(run, op);
+}
+
+const struct op *run_on_first_cpu(struct run *run, const struct op *op,
+                                  void (*job)(struct run *run))
+{
+    run->job = job;
+    run->job_op = op;
+    run->wanted_on = run->on;
+    run->next = op;
     return NULL;
 }
 
@@ -218,13 +241,23 @@ static void write_stop(struct writer *writer, struct run *run)
     case STOP_TIMEOUT:
         write_text(writer, "the time limit has passed");
         break;
+    case STOP_BARRIER:
+        write_text(writer, "CPU %d does not come here: its block has ended", stop->number);
+        break;
+    case STOP_SOAK:
+        write_text(writer, "CPU %d, %s", stop->number, stop->text);
+        break;
+    case STOP_SKIP:
+        write_text(writer, "wants %d CPUs", stop->number);
+        break;
     }
     if (stop->detail != NULL)
         write_text(writer, ": %s", stop->detail);
 }
 
-void run_report_stop(struct run *run)
+void run_report_stop(struct run *stopped)
 {
+    struct run *run = stopped->failed != NULL ? stopped->failed : stopped;
     const struct stop *stop = &run->stop;
     const struct command *command = stop->op->command;
     char text[TEXT_MAX];
@@ -232,6 +265,8 @@ void run_report_stop(struct run *run)
     const char *at = stop->at != NULL ? stop->at : command->at;
     writer.length = run_format_place(run->program, at, text, sizeof(text));
     write_text(&writer, ": %s: ", command->spec->name);
+    if (stopped->failed != NULL)
+        write_text(&writer, "on CPU %u: ", run->cpu);
     write_stop(&writer, run);
     report_diagnostic("%s", text);
 

@@ -270,8 +270,6 @@ bool run_choice(struct run *run, const struct operand *operand, unsigned *choice
     int index = value.word == WORD_NONE ? -1 : words_index(spec->words, word);
     if (index < 0)
         return stop_with(run, EINVAL, operand->at, "not one of the words that stand here");
-    if (spec->later_words != NULL && words_index(spec->later_words, word) >= 0)
-        return stop_with(run, ENOTSUP, operand->at, "not yet supported");
     *choice = (unsigned)index;
     return true;
 }

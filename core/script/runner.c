@@ -25,7 +25,7 @@ static void describe_scenario(void)
     if (current_run == NULL)
         return;
     const struct program *program = current_run->program;
-    const struct op *op = current_run->current;
+    const struct op *op = runner_parallel_run(current_run)->current;
     char place[128] = "";
     if (op != NULL && op->command != NULL)
         run_format_place(program, op->command->at, place, sizeof(place));
@@ -85,6 +85,15 @@ static bool check_aftermath(const struct combination *combination, uint64_t free
     return sound;
 }
 
+/* Why a `parallel` skips its combination. */
+static const char *lacks_cpus(const struct runner *runner, int64_t wanted)
+{
+    static char text[REASON_MAX];
+    fmt_print(text, sizeof(text), "needs cpus>=%ld, this machine has %u", (long)wanted,
+              runner->facts.cpu_count);
+    return text;
+}
+
 /* Runs the compiled program and reports all but the result. */
 static void execute(struct combination *combination, enum verdict *verdict, const char **reason)
 {
@@ -105,7 +114,11 @@ static void execute(struct combination *combination, enum verdict *verdict, cons
 
     machine_watchdog(AFTERMATH_SECONDS);
     run->current = NULL;
-    if (run->stop.kind != STOP_NONE) {
+    bool skipped = run->stop.kind == STOP_SKIP;
+    if (skipped) {
+        *verdict = VERDICT_SKIP;
+        *reason = lacks_cpus(combination->runner, run->stop.number);
+    } else if (run->stop.kind != STOP_NONE) {
         *verdict = VERDICT_FAIL;
         *reason = run->stop.kind == STOP_TIMEOUT ? "TIMEOUT" : NULL;
         run_report_stop(run);
@@ -117,6 +130,9 @@ static void execute(struct combination *combination, enum verdict *verdict, cons
     if (!check_aftermath(combination, free_before))
         *verdict = VERDICT_FAIL;
     current_run = NULL;
+    if (skipped)
+        return;
+    runner_parallel_merge(run);
     report_blocks(combination, before, after);
 }
 
@@ -154,6 +170,9 @@ static void prepare(struct combination *combination, enum verdict *verdict, cons
     } else if (runner_prepare(combination->runner, &combination->compiler) != OK) {
         report_diagnostic("the harness has not enough memory for this scenario's commands, names "
                           "and metrics");
+    } else if (combination->compiler.wanted_cpus > combination->runner->facts.cpu_count) {
+        *verdict = VERDICT_SKIP;
+        *reason = lacks_cpus(combination->runner, combination->compiler.wanted_cpus);
     } else {
         *verdict = VERDICT_PASS;
     }

@@ -30,8 +30,21 @@ result_t runner_prepare(const struct runner *runner, struct compiler *compiler);
 void runner_execute(struct run *run);
 /* Drops what is alive. False: something could not be dropped in order; all of it is gone anyway. */
 bool runner_clean_up(struct run *run);
+/* For machine_cpu_run(): that CPU loads no script's space any more. */
+void runner_leave_space(void *argument);
 /* Measures what empty measurements cost. ENOMEM. */
 result_t runner_calibrate(struct runner *runner);
+
+/* --- runner_parallel.c --------------------------------------------------------------------------------- */
+
+/* Runs the `parallel` that run->job_op is on its CPUs, this one the first; run->next leads on. */
+void runner_parallel(struct run *run);
+/* Drops what CPUs that were stopped have left. As runner_clean_up(). */
+bool runner_parallel_clean_up(struct run *run);
+/* Adds what CPUs have recorded at once to the metrics. */
+void runner_parallel_merge(struct run *run);
+/* For panics: the run of this CPU. */
+const struct run *runner_parallel_run(const struct run *run);
 
 /* --- runner_sweep.c ------------------------------------------------------------------------------------ */
 

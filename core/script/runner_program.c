@@ -8,30 +8,6 @@
 
 /* --- memory ------------------------------------------------------------------------------------------------- */
 
-static result_t prepare_names(struct compiler *compiler)
-{
-    struct run *run = compiler->run;
-    const struct script *script = compiler->program->script;
-    uint32_t regions = script->region_count;
-    run->variables = arena_alloc(compiler->arena, script->variable_count * sizeof(*run->variables));
-    run->things = arena_alloc(compiler->arena, script->thing_count * sizeof(*run->things));
-    run->cells = arena_alloc(compiler->arena, script->thing_count * regions * sizeof(*run->cells));
-    run->scopes = arena_alloc(compiler->arena, (script->depth_max + 1) * sizeof(struct list_node));
-    if (!run->variables || !run->things || !run->cells || !run->scopes)
-        return ENOMEM;
-
-    for (uint32_t i = 0; i < script->variable_count; i++)
-        run->variables[i].value = (struct value){.word = WORD_UNSET};
-    for (uint32_t i = 0; i < script->thing_count; i++) {
-        run->things[i].thing = (struct thing){.slot = i, .region = NO_SLOT};
-        for (uint32_t k = 0; k < regions; k++)
-            run_cell(run, i, k)->thing = (struct thing){.slot = i, .region = k};
-    }
-    for (uint32_t i = 0; i <= script->depth_max; i++)
-        list_init(&run->scopes[i]);
-    return OK;
-}
-
 static result_t prepare_metrics(struct compiler *compiler)
 {
     struct run *run = compiler->run;
@@ -72,9 +48,11 @@ result_t runner_prepare(const struct runner *runner, struct compiler *compiler)
     run->floor_samples = runner->floor_samples;
     run->floor_pages[0] = runner->floor_pages[0];
     run->floor_pages[1] = runner->floor_pages[1];
-    result_t result = prepare_names(compiler);
+    result_t result = run_names_init(run, compiler->arena);
     if (result == OK)
         result = prepare_metrics(compiler);
+    if (result == OK)
+        result = compile_reserve_cpus(compiler);
     if (result == OK)
         result = compile(compiler);
     if (result == OK)
@@ -96,7 +74,7 @@ static void run_loop(void *argument)
     }
 }
 
-static void leave_space(void *argument)
+void runner_leave_space(void *argument)
 {
     (void)argument;
     space_load(NULL);
@@ -106,7 +84,7 @@ static void leave_space(void *argument)
 static void leave_blocks(struct run *run)
 {
     for (; run->on != run->wanted_on; run->on = run->on->outer)
-        machine_cpu_run(run->on->cpu, leave_space, NULL);
+        machine_cpu_run(run->on->cpu, runner_leave_space, NULL);
 }
 
 void runner_execute(struct run *run)
@@ -115,7 +93,9 @@ void runner_execute(struct run *run)
     run->on = NULL;
     run->wanted_on = NULL;
     while (run->next != NULL) {
-        if (run->on != NULL)
+        if (run->job != NULL)
+            run->job(run);
+        else if (run->on != NULL)
             machine_cpu_run(run->on->cpu, run_loop, run);
         else
             run_loop(run);
@@ -128,7 +108,8 @@ bool runner_clean_up(struct run *run)
     struct stop stop = run->stop;
     mm_inject((struct mm_inject){.nth = 0});
     mm_squeeze_end();
-    bool in_order = run_drop_scopes(run, 0);
+    bool in_order = runner_parallel_clean_up(run);
+    in_order &= run_drop_scopes(run, 0);
     for (uint32_t i = 0; i < run->program->script->thing_count && !in_order; i++) {
         if (run->things[i].space != NULL)
             run_drop_space(run, &run->things[i]);

@@ -71,7 +71,10 @@ struct need {
     struct expression *amount;
 };
 
-enum metric_kind { METRIC_TIME, METRIC_ACCESS, METRIC_CALL, METRIC_COUNT };
+enum metric_kind { METRIC_TIME, METRIC_ACCESS, METRIC_CALL, METRIC_SKEW, METRIC_COUNT };
+
+/* How far apart the CPUs of a `parallel` have started; the harness takes it by itself. */
+#define SKEW_METRIC "parallel.skew"
 
 struct metric_name {
     struct text name;
@@ -100,6 +103,7 @@ struct script {
     struct text *region_names;
     uint32_t variable_count;
     struct text *variable_names;
+    uint32_t skew_metric; /* NO_SLOT: there is no `parallel` */
     uint32_t metric_count;
     struct metric_name metrics[SCRIPT_METRICS_MAX];
 };

@@ -2,7 +2,7 @@
 asserted on one boot: the fixtures here keep it for the session."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -13,14 +13,34 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 import machine  # noqa: E402
 
+STARTED_BEFORE = pytest.StashKey[int]()
+
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "slow: takes more than half a minute")
+    config.addinivalue_line("markers", "alone: tests/run boots nothing else meanwhile, since many CPUs "
+                            "work at once, or it boots two machines itself")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     if not machine.LOADER.is_file():
         pytest.exit(f"{machine.LOADER} is missing: run `make` first", returncode=5)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    item.stash[STARTED_BEFORE] = len(machine.started)
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+    """A test that fails shows the machines that it started, and those that it was given."""
+    report = (yield).get_result()  # type: ignore[misc]
+    if report.failed:
+        given = str(getattr(item, "funcargs", {}))
+        own = machine.started[item.stash[STARTED_BEFORE]:]
+        for one in [*(one for one in machine.started if one not in own and repr(one) in given), *own]:
+            report.sections.append((repr(one), one.report))
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import machine
 import pytest
 
 Runs = list[machine.Booted]
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.alone, pytest.mark.slow]
 
 
 def test_status(exact_runs: Runs) -> None:

@@ -26,11 +26,11 @@ def test_one_cpu_on_pc_without_a_screen(boot: Boot) -> None:
 
 
 def test_pc_with_128_mib(boot: Boot) -> None:
-    run = boot("--memory", "128M", "--", "-machine", "pc")
+    run = boot(*machine.SMALL, "--memory", "128M", "--", "-machine", "pc")
     assert run.status == 0, run
     stream = run.stream()
     assert 64 << 20 < int(stream.meta["memory_total"]) <= 128 << 20
-    assert stream.counts[0] >= 6 and stream.counts[1] == 0
+    assert stream.counts[0] >= 30 and stream.counts[1] == 0, "most need no more"
 
 
 def test_q35_without_a_screen(boot: Boot) -> None:
@@ -54,6 +54,7 @@ def test_uboot(boot: Boot) -> None:
     assert "U-Boot" in run.meta["firmware_vendor"]
 
 
+@pytest.mark.alone
 def test_64_cpus(boot: Boot) -> None:
     assert_good(boot(QUICK, SMALL, "--cpus", "64", "--memory", "1G"), 64)
 

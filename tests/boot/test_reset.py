@@ -10,7 +10,7 @@ import machine
 import pytest
 from computer import Computer
 
-RESET_SECONDS = 90
+RESET_SECONDS = 180
 
 
 @pytest.fixture

@@ -63,9 +63,7 @@ static void print_reference(void)
 {
     for (size_t i = 0; i < command_table_count; i++) {
         const struct command_spec *spec = &command_table[i];
-        if (spec->id == COMMAND_LATER)
-            printf("%s\tnot yet supported\n", spec->name);
-        else if (spec->id < COMMAND_LATER)
+        if (spec->id < COMMAND_ELSE)
             printf("%s\t%s\n", spec->usage, spec->help);
     }
 }

@@ -13,7 +13,7 @@
 static struct fake {
     struct block_device block;
     uint8_t bytes[DEVICE_PAGES * PAGE_SIZE];
-    uint64_t reads, pages_read, writes, pages_written;
+    uint64_t reads, pages_read, writes, pages_written, failed_reads;
     uint64_t bad_page; /* cannot be read or written; UINT64_MAX: none */
     uint64_t reserved; /* calls */
     bool no_memory;
@@ -36,7 +36,9 @@ static result_t fake_read(struct block_device *device, uint64_t first, uint64_t 
     for (uint64_t at = 0; at < bytes; at += BLOCK)
         memcpy((uint8_t *)machine_phys_to_virt(pages[at / PAGE_SIZE]) + at % PAGE_SIZE,
                fake.bytes + first * BLOCK + at, BLOCK);
-    return meets_bad_page(first, count) ? EIO : OK;
+    bool failed = meets_bad_page(first, count);
+    fake.failed_reads += failed;
+    return failed ? EIO : OK;
 }
 
 static result_t fake_write(struct block_device *device, uint64_t first, uint64_t count,
@@ -79,7 +81,8 @@ static void fake_init(void)
                                        .block_bytes = BLOCK,
                                        .pages_max = 16,
                                        .block_count = DEVICE_PAGES * PAGE_SIZE / BLOCK};
-    fake.reads = fake.pages_read = fake.writes = fake.pages_written = fake.reserved = 0;
+    fake.reads = fake.pages_read = fake.writes = fake.pages_written = fake.failed_reads =
+        fake.reserved = 0;
     fake.bad_page = UINT64_MAX;
     fake.no_memory = false;
     for (uint64_t i = 0; i < DEVICE_PAGES; i++) {

@@ -11,6 +11,7 @@
 
 #define FILES_MAX 512
 #define FILE_BYTES_MAX (4 * MIB)
+#define RAMDISK_BYTES_MAX (64 * MIB)
 #define PARAMETERS_MAX 65536
 
 static const char usage[] =
@@ -23,6 +24,7 @@ static const char usage[] =
     "  --low-memory SIZE  of it below 4 GiB (up to 2G)\n"
     "  --cpus N           CPUs (2)\n"
     "  --disk SIZE        of the read-only disk; 0: none (64M)\n"
+    "  --ramdisk FILE     what RAM disks begin with (nothing; up to 64M)\n"
     "  --protect          a write to kernel objects outside their window is a panic (check=deep; slow)\n"
     "  --exact            time is a counter that moves only when it is looked at; seed=1\n"
     "  --scenarios DIR    the library (scenarios)\n"
@@ -70,16 +72,18 @@ static const char *base_name(const char *path)
     return slash == NULL ? path : slash + 1;
 }
 
-static void read_file(const char *path, struct sim_file *file)
+static void read_file(const char *path, struct sim_file *file, size_t most)
 {
     FILE *stream = fopen(path, "rb");
-    char *text = malloc(FILE_BYTES_MAX);
+    char *text = malloc(most);
 
     if (stream == NULL || text == NULL)
         complain("cannot read", path);
-    file->size_bytes = fread(text, 1, FILE_BYTES_MAX, stream);
+    file->size_bytes = fread(text, 1, most, stream);
     if (ferror(stream) || !feof(stream))
-        complain("cannot read (or above 4 MiB)", path);
+        complain(most == FILE_BYTES_MAX ? "cannot read (or above 4 MiB)"
+                                        : "cannot read (or above 64 MiB)",
+                 path);
     fclose(stream);
     file->text = text;
     file->name = strdup(base_name(path));
@@ -93,7 +97,7 @@ static void add_file(const char *path)
         at++;
     if (at == FILES_MAX)
         complain("too many scenarios at", path);
-    read_file(path, &files[at]);
+    read_file(path, &files[at], FILE_BYTES_MAX);
     if (at == file_count)
         file_count++;
 }
@@ -129,12 +133,20 @@ struct command {
     bool has_run;
 };
 
+static void add_ramdisk(struct sim_config *config, const char *path)
+{
+    struct sim_file file;
+    read_file(path, &file, RAMDISK_BYTES_MAX);
+    config->ramdisk = file.text;
+    config->ramdisk_bytes = file.size_bytes;
+}
+
 /* An option with a value; false if `name` is none. */
 static bool parse_option(struct command *command, const char *name, const char *value)
 {
     bool known = strcmp(name, "--memory") == 0 || strcmp(name, "--low-memory") == 0 ||
                  strcmp(name, "--cpus") == 0 || strcmp(name, "--scenarios") == 0 ||
-                 strcmp(name, "--disk") == 0;
+                 strcmp(name, "--disk") == 0 || strcmp(name, "--ramdisk") == 0;
     if (known && value == NULL)
         complain("a value is missing behind", name);
     if (!known)
@@ -145,6 +157,8 @@ static bool parse_option(struct command *command, const char *name, const char *
         command->config.low_memory_bytes = parse_size(name, value);
     else if (name[2] == 'd')
         command->config.disk_bytes = parse_size(name, value);
+    else if (name[2] == 'r')
+        add_ramdisk(&command->config, value);
     else if (name[2] == 'c')
         command->config.cpu_count = (unsigned)parse_size(name, value);
     else

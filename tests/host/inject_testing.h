@@ -32,6 +32,14 @@ struct operation {
     } sort;
 };
 
+/* What a program is about; its tests have it as their state before the first one. */
+struct operations {
+    const struct operation *rows;
+    size_t count;
+};
+
+#define OPERATIONS(table) (&(struct operations){table, ARRAY_COUNT(table)})
+
 static inline result_t result_of(struct machine_access access)
 {
     if (access.end == ACCESS_FAULTED && access.outcome == FAULT_NOMEM)
@@ -123,10 +131,10 @@ static inline uint64_t structure_of(struct space *space)
          node = region_tree_next(node)) {
         const struct region *region = region_of_node(node);
         const struct object *object = region->object;
-        hash = splitmix64(hash ^ node->base ^ node->end << 1 ^ region->first_slot << 2);
+        hash = splitmix64(hash ^ node->base ^ node->end << 1 ^ region->slot_bias << 2);
         hash = splitmix64(hash ^ region->prot ^ (uint64_t)region->usable << 8 ^
                           (uint64_t)region->shared << 16 ^ (uint64_t)region->stack << 17 ^
-                          (uint64_t)region->going << 18 ^ (uintptr_t)object);
+                          (uintptr_t)object);
         if (object)
             hash =
                 splitmix64(hash ^ object->references ^ object->page_count << 8 ^
@@ -237,12 +245,12 @@ static inline bool fail_allocation(const struct operation *operation, uint64_t n
     return fired;
 }
 
-/* Fails every allocation of every operation once. */
-static inline void fail_each_allocation(const struct operation *operations, size_t count)
+static inline void test_every_allocation_fails_once(void **state)
 {
+    const struct operations *operations = *state;
     uint64_t free_bytes = mm_free_bytes();
-    for (size_t i = 0; i < count; i++) {
-        const struct operation *operation = &operations[i];
+    for (size_t i = 0; i < operations->count; i++) {
+        const struct operation *operation = &operations->rows[i];
         uint64_t nth = 1;
         while (fail_allocation(operation, nth))
             nth++;
@@ -283,16 +291,25 @@ static inline bool run_with_frames_left(const struct operation *operation, uint6
 }
 
 /* Runs every operation with no frame left, with one, with two, until it succeeds. */
-static inline void run_out_of_frames(const struct operation *operations, size_t count)
+static inline void test_every_operation_with_few_frames_left(void **state)
 {
-    for (size_t i = 0; i < count; i++) {
+    const struct operations *operations = *state;
+    for (size_t i = 0; i < operations->count; i++) {
         uint64_t left = 0;
-        while (!run_with_frames_left(&operations[i], left)) {
+        while (!run_with_frames_left(&operations->rows[i], left)) {
             left++;
             assert_true(left < 2000);
         }
     }
     assert_int_equal(mm_committed_pages(), 0);
+}
+
+/* For the whole program. */
+static inline int start_with_little_memory(void **state)
+{
+    (void)state;
+    start_mm(&(struct sim_config){.memory_bytes = 32 * MIB});
+    return 0;
 }
 
 #endif

@@ -14,11 +14,13 @@ struct cpu;
 extern char *sim_memory;
 /* This thread's CPU: the first one's for every thread that is none of the machine's. */
 extern _Thread_local struct cpu *sim_cpu;
-/* Would this CPU take interrupts? Nothing interrupts a simulated CPU; tests look at it. */
+/* Does this CPU take interrupts? It does so where it halts, pauses, accesses memory through its page
+ * tables, and where interrupts are switched on. */
 extern _Thread_local bool sim_interrupts;
 
 ticks_t sim_ticks(void);
 void sim_pause(void);
+void sim_interrupts_on(void);
 void sim_flush_page(uint64_t address);
 
 static inline struct cpu *machine_cpu(void)
@@ -45,7 +47,8 @@ static inline uint64_t machine_irq_disable(void)
 
 static inline void machine_irq_restore(uint64_t were_on)
 {
-    sim_interrupts = were_on != 0;
+    if (were_on != 0)
+        sim_interrupts_on();
 }
 
 static inline void *machine_phys_to_virt(phys_t address)
@@ -58,14 +61,17 @@ static inline phys_t machine_virt_to_phys(const void *address)
     return phys((uint64_t)((const char *)address - sim_memory));
 }
 
+/* For tests: what another CPU does at the worst moment. */
+extern void (*sim_after_page_clear)(void);
+extern void (*sim_after_page_copy)(const void *from);
+extern void (*sim_before_flush)(void);
+
 static inline void machine_page_clear(void *page)
 {
     memset(page, 0, PAGE_SIZE);
+    if (sim_after_page_clear != NULL)
+        sim_after_page_clear();
 }
-
-/* For tests: what another CPU does at the worst moment. */
-extern void (*sim_after_page_copy)(const void *from);
-extern void (*sim_before_flush)(void);
 
 static inline void machine_page_copy(void *to, const void *from)
 {

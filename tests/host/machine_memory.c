@@ -63,7 +63,7 @@ static struct boot_blob put_blob(const void *data, size_t size_bytes)
         return (struct boot_blob){0};
     memory.next = (memory.next + size_bytes + 15) & ~15ull;
     if (memory.next > memory.data_end)
-        die("the scenarios do not fit into memory");
+        die("the scenarios and the RAM disk do not fit into memory");
     memcpy(sim_memory + blob.start, data, size_bytes);
     return blob;
 }
@@ -152,10 +152,19 @@ static struct boot_blob put_scenarios(const struct sim_config *config)
     return blob;
 }
 
+static struct boot_blob put_ramdisk(const struct sim_config *config)
+{
+    memory.next = page_ceil(memory.next);
+    struct boot_blob blob = put_blob(config->ramdisk, config->ramdisk_bytes);
+    memory.next = page_ceil(memory.next);
+    return blob;
+}
+
 static uint64_t data_bytes(const struct sim_config *config)
 {
     uint64_t bytes = sizeof(struct boot_info) + sizeof(memory.ranges) + PAGE_SIZE;
 
+    bytes += page_ceil(config->ramdisk_bytes) + PAGE_SIZE;
     bytes += config->parameters ? strlen(config->parameters) : 0;
     for (size_t i = 0; i < config->scenario_count; i++)
         bytes += config->scenarios[i].size_bytes + sizeof(struct boot_scenario) + 32;
@@ -171,7 +180,7 @@ const struct boot_info *sim_memory_build(const struct sim_config *config)
     memory.next = data_start;
     memory.data_end = data_start + data_bytes(config);
     if (memory.data_end + MIB > memory.low_end - 2 * MIB)
-        die("the scenarios do not fit into memory");
+        die("the scenarios and the RAM disk do not fit into memory");
     describe_memory(data_start);
     memset(sim_memory + IMAGE_START, SIM_RETURN_BYTE,
            (SIM_IMAGE_TEXT_PAGES + SIM_IMAGE_RODATA_PAGES) * PAGE_SIZE);
@@ -185,6 +194,7 @@ const struct boot_info *sim_memory_build(const struct sim_config *config)
         .memory_map = put_blob(memory.ranges, memory.range_count * sizeof(memory.ranges[0])),
         .scenarios = put_scenarios(config),
         .parameters = put_blob(parameters, strlen(parameters)),
+        .ramdisk = put_ramdisk(config),
         .core_image = {IMAGE_START, SIM_IMAGE_PAGES * PAGE_SIZE},
         .boot_root = memory.data_end,
         .trampoline = TRAMPOLINE,

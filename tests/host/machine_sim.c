@@ -15,6 +15,7 @@
 #include "core/check.h"
 #include "core/log.h"
 #include "core/machine.h"
+#include "core/work.h"
 #include "machine_access.h"
 #include "machine_disk.h"
 #include "machine_memory.h"
@@ -23,6 +24,8 @@
 
 #define BACKTRACE_MAX 32
 #define CPUS_DEFAULT 1
+#define INTERRUPT_WAKE 1u
+#define INTERRUPT_REQUEST 2u
 
 /* A CPU: the core's block of it, and what stands for silicon. */
 struct sim_cpu_state {
@@ -32,13 +35,11 @@ struct sim_cpu_state {
     ticks_t exact_ticks;
     ticks_t start_ticks; /* from the order to start until it was up */
 
-    pthread_mutex_t mutex; /* guards the rest */
+    uint32_t pending;      /* interrupts that it has not taken, INTERRUPT_*; atomic */
+    pthread_mutex_t mutex; /* between an interrupt and the end of a halt */
     pthread_cond_t changed;
-    void (*function)(void *argument); /* NULL: nothing to do */
-    void *argument;
-    uint64_t given; /* pieces of work, and how many of them are done */
-    uint64_t done;
-    bool is_up;
+    bool is_up, is_halted; /* guarded by the mutex */
+    uint64_t halts;        /* that have ended; atomic */
 };
 
 static struct {
@@ -53,8 +54,14 @@ static struct {
     size_t collected_used;
 } machine = {.cpu_count = 1};
 
+static void nothing_requested(void)
+{
+}
+
 enum fault_outcome (*machine_fault_handler)(uint64_t address, unsigned access);
+void (*machine_request_handler)(void) = nothing_requested;
 unsigned machine_levels = 4;
+void (*sim_after_page_clear)(void);
 void (*sim_after_page_copy)(const void *from);
 void (*sim_before_flush)(void);
 _Thread_local struct cpu *sim_cpu = &cpus[0];
@@ -80,6 +87,63 @@ static void stop_here(void)
         pause();
 }
 
+/* --- interrupts -------------------------------------------------------------------------------------------- */
+
+/* Takes what has come, as a CPU does between two instructions while interrupts are on. */
+static void take_interrupts(void)
+{
+    struct sim_cpu_state *state = this_state();
+    while (sim_interrupts && __atomic_load_n(&state->pending, __ATOMIC_RELAXED) != 0) {
+        uint32_t taken = __atomic_exchange_n(&state->pending, 0, __ATOMIC_ACQ_REL);
+        sim_interrupts = false;
+        if ((taken & INTERRUPT_REQUEST) != 0)
+            machine_request_handler();
+        sim_interrupts = true;
+    }
+}
+
+void sim_interrupts_on(void)
+{
+    sim_interrupts = true;
+    if (machine.states != NULL)
+        take_interrupts();
+}
+
+static void interrupt(unsigned cpu, uint32_t what)
+{
+    struct sim_cpu_state *state = &machine.states[cpu];
+    (void)__atomic_fetch_or(&state->pending, what, __ATOMIC_ACQ_REL);
+    pthread_mutex_lock(&state->mutex);
+    pthread_cond_broadcast(&state->changed);
+    pthread_mutex_unlock(&state->mutex);
+}
+
+void machine_wake(unsigned cpu)
+{
+    interrupt(cpu, INTERRUPT_WAKE);
+}
+
+void machine_request(unsigned cpu)
+{
+    interrupt(cpu, INTERRUPT_REQUEST);
+}
+
+void machine_halt(void)
+{
+    struct sim_cpu_state *state = this_state();
+    bool were_on = sim_interrupts;
+    pthread_mutex_lock(&state->mutex);
+    state->is_halted = true;
+    while (__atomic_load_n(&state->pending, __ATOMIC_RELAXED) == 0)
+        pthread_cond_wait(&state->changed, &state->mutex);
+    state->is_halted = false;
+    pthread_mutex_unlock(&state->mutex);
+    stop_here();
+    (void)__atomic_fetch_add(&state->halts, 1, __ATOMIC_RELAXED);
+    sim_interrupts_on();
+    sim_interrupts = were_on;
+}
+
 /* --- what machine_inline.h needs ---------------------------------------------------------------------- */
 
 ticks_t sim_ticks(void)
@@ -92,6 +156,8 @@ ticks_t sim_ticks(void)
 void sim_pause(void)
 {
     stop_here();
+    if (machine.states != NULL)
+        take_interrupts();
     sched_yield();
 }
 
@@ -123,6 +189,7 @@ const struct boot_info *sim_start(const struct sim_config *config)
     for (unsigned i = 0; i < machine.cpu_present; i++) {
         cpus[i].self = &cpus[i];
         cpus[i].index = i;
+        cpus[i].tag = (uint16_t)(i + 1);
         machine.states[i].tlb = sim_tlb_create();
         machine.states[i].root = PHYS_NONE;
         pthread_mutex_init(&machine.states[i].mutex, NULL);
@@ -132,6 +199,13 @@ const struct boot_info *sim_start(const struct sim_config *config)
     if (config->protect_objects)
         sim_protect_enable();
     return sim_memory_build(config);
+}
+
+void sim_start_cpus(unsigned cpu_count)
+{
+    machine_init_early(
+        sim_start(&(struct sim_config){.memory_bytes = 16 * MIB, .cpu_count = cpu_count}));
+    machine_start_cpus(CPU_MAX);
 }
 
 void machine_init_early(const struct boot_info *boot)
@@ -181,26 +255,18 @@ void machine_end(enum machine_exit how, unsigned status)
 
 /* --- CPUs ---------------------------------------------------------------------------------------------- */
 
-/* The life of all CPUs but the first: wait for work, do it, say so. */
+/* The life of all CPUs but the first. */
 static void *cpu_main(void *argument)
 {
     struct sim_cpu_state *state = argument;
 
     sim_cpu = &cpus[state - machine.states];
+    sim_interrupts = true;
     pthread_mutex_lock(&state->mutex);
     state->is_up = true;
     pthread_cond_broadcast(&state->changed);
-    for (;;) {
-        while (state->function == NULL)
-            pthread_cond_wait(&state->changed, &state->mutex);
-        pthread_mutex_unlock(&state->mutex);
-        state->function(state->argument);
-        pthread_mutex_lock(&state->mutex);
-        state->function = NULL;
-        state->done++;
-        pthread_cond_broadcast(&state->changed);
-    }
-    return NULL;
+    pthread_mutex_unlock(&state->mutex);
+    work_loop();
 }
 
 static bool cpu_start(struct sim_cpu_state *state)
@@ -238,55 +304,28 @@ unsigned machine_cpu_present(void)
     return machine.cpu_present;
 }
 
-/* Gives a CPU something to do; returns what cpu_wait() wants. */
-static uint64_t cpu_post(struct sim_cpu_state *state, void (*function)(void *argument),
-                         void *argument)
+uint64_t sim_halts(unsigned cpu)
 {
-    pthread_mutex_lock(&state->mutex);
-    while (state->function != NULL) /* somebody else's */
-        pthread_cond_wait(&state->changed, &state->mutex);
-    state->function = function;
-    state->argument = argument;
-    uint64_t mine = ++state->given;
-    pthread_cond_broadcast(&state->changed);
-    pthread_mutex_unlock(&state->mutex);
-    return mine;
+    return __atomic_load_n(&machine.states[cpu].halts, __ATOMIC_RELAXED);
 }
 
-static void cpu_wait(struct sim_cpu_state *state, uint64_t mine)
+bool sim_is_halted(unsigned cpu)
 {
+    struct sim_cpu_state *state = &machine.states[cpu];
     pthread_mutex_lock(&state->mutex);
-    while (state->done < mine)
-        pthread_cond_wait(&state->changed, &state->mutex);
+    bool is_halted = state->is_halted && __atomic_load_n(&state->pending, __ATOMIC_RELAXED) == 0;
     pthread_mutex_unlock(&state->mutex);
-}
-
-void machine_cpu_run(unsigned cpu, void (*function)(void *argument), void *argument)
-{
-    ASSERT(cpu < machine.cpu_count && machine_cpu()->held_count == 0);
-    if (cpu == machine_cpu()->index) {
-        function(argument);
-        return;
-    }
-    ASSERT(cpu != 0); /* the first has no loop in which it waits for work */
-    cpu_wait(&machine.states[cpu], cpu_post(&machine.states[cpu], function, argument));
+    return is_halted;
 }
 
 void sim_run_on_all(void (*function)(void *argument), void *argument)
 {
-    uint64_t tickets[CPU_MAX];
-
     ASSERT(machine_cpu()->index == 0);
     for (unsigned cpu = 1; cpu < machine.cpu_count; cpu++)
-        tickets[cpu] = cpu_post(&machine.states[cpu], function, argument);
+        machine_cpu_start(cpu, function, argument);
     function(argument);
     for (unsigned cpu = 1; cpu < machine.cpu_count; cpu++)
-        cpu_wait(&machine.states[cpu], tickets[cpu]);
-}
-
-void machine_halt(void)
-{
-    sim_pause();
+        machine_cpu_finish(cpu);
 }
 
 void machine_stop_others(void)
@@ -351,7 +390,14 @@ phys_t sim_translate(uint64_t address, enum sim_access access, bool user)
         .unprotected = sim_protect_is_off(),
     };
     stop_here();
+    take_interrupts();
     return sim_tlb_translate(this_state()->tlb, &request);
+}
+
+bool machine_still_translates(virt_t address)
+{
+    ASSERT(!sim_interrupts);
+    return sim_tlb_look_up(this_state()->tlb, address.value).present;
 }
 
 struct sim_translation sim_look_up_tlb(uint64_t address)
@@ -441,14 +487,23 @@ void machine_describe(void (*emit)(void *context, const char *key, const char *v
     emit(context, "serial", "stdout");
 }
 
+static struct {
+    unsigned seconds;
+    pthread_t owner;
+} watchdog;
+
+/* Linux interrupts any thread. */
 static void on_alarm(int signal_number)
 {
-    (void)signal_number;
-    panic("hung: the watchdog was not looked after in time");
+    if (pthread_equal(pthread_self(), watchdog.owner))
+        panic_hung(watchdog.seconds);
+    pthread_kill(watchdog.owner, signal_number);
 }
 
 void machine_watchdog(unsigned seconds)
 {
+    watchdog.seconds = seconds;
+    watchdog.owner = pthread_self();
     signal(SIGALRM, on_alarm);
     alarm(seconds);
 }
@@ -493,6 +548,11 @@ void machine_describe_cpu(void)
     machine_backtrace();
 }
 
+void machine_describe_other(unsigned cpu)
+{
+    log_panic_line("CPU %u is a thread; a debugger knows where it is", cpu);
+}
+
 void machine_backtrace(void)
 {
     void *frames[BACKTRACE_MAX];
@@ -505,6 +565,17 @@ void machine_backtrace(void)
 }
 
 /* --- tests of what panics --------------------------------------------------------------------------------- */
+
+/* fork() takes no other thread along: they can be started again. */
+static void lose_other_cpus(void)
+{
+    machine.cpu_count = 1;
+    for (unsigned i = 0; machine.states != NULL && i < machine.cpu_present; i++) {
+        pthread_mutex_init(&machine.states[i].mutex, NULL);
+        pthread_cond_init(&machine.states[i].changed, NULL);
+        machine.states[i].is_up = false;
+    }
+}
 
 int sim_in_child(void (*function)(void *argument), void *argument, char *output, size_t size_bytes)
 {
@@ -520,7 +591,7 @@ int sim_in_child(void (*function)(void *argument), void *argument, char *output,
         dup2(pipes[1], STDERR_FILENO);
         close(pipes[0]);
         sim_console_collect(NULL, 0);
-        machine.cpu_count = 1; /* fork() takes no other thread along */
+        lose_other_cpus();
         for (size_t i = 0; i < ARRAY_COUNT(deadly); i++)
             signal(deadly[i], SIG_DFL); /* cmocka would go on with the next test */
         sim_protect_in_child();

@@ -24,6 +24,8 @@ struct sim_config {
     uint64_t disk_bad_offset;  /* where it cannot be read; 0: nowhere */
     bool exact;           /* each look at the time-stamp counter is one tick later, nothing else */
     bool protect_objects; /* what core/mm maps read-only is so for core/mm itself, too: slow */
+    const void *ramdisk;  /* what RAM disks begin with; its size 0: nothing */
+    size_t ramdisk_bytes;
     const char *parameters; /* one word a line; NULL: none */
     const struct sim_file *scenarios;
     size_t scenario_count;
@@ -31,6 +33,8 @@ struct sim_config {
 
 /* Builds the machine and what its loader would have left in memory. Once a process. */
 const struct boot_info *sim_start(const struct sim_config *config);
+/* The same with little memory, and so many CPUs up; without core/mm. */
+void sim_start_cpus(unsigned cpu_count);
 
 /* The machine's console writes to stdout, unless it is collected here. */
 void sim_console_collect(char *buffer, size_t size_bytes); /* NULL: back to stdout */
@@ -40,9 +44,14 @@ const char *sim_console_text(void);
 /* Runs a function on all CPUs that are up, at the same time; from the first CPU. */
 void sim_run_on_all(void (*function)(void *argument), void *argument);
 
+/* How often that CPU has halted and has been woken. */
+uint64_t sim_halts(unsigned cpu);
+/* Does it halt now, with no interrupt on its way? */
+bool sim_is_halted(unsigned cpu);
+
 /* Runs a function in a child process and returns the child's exit status: machine_end()'s, 0 when the
  * function returns, 255 when a signal or a sanitizer ended it. What it printed is left in output,
- * terminated. For whatever must panic. */
+ * terminated. For whatever must panic. The child has one CPU, until it starts others. */
 int sim_in_child(void (*function)(void *argument), void *argument, char *output, size_t size_bytes);
 
 /* How an address translates for this CPU now, without any effect on it: by its TLB alone, or by the

@@ -36,6 +36,12 @@ struct cached {
     phys_t frame; /* of the 4 KiB piece, or of the table */
 };
 
+/* Where a walk has ended, and what was there. */
+struct leaf_entry {
+    entry_t *place;
+    entry_t entry;
+};
+
 struct sim_tlb {
     unsigned tag;               /* of the root that is loaded */
     uint64_t generations[TAGS]; /* of what is not global; a flush begins a new one */
@@ -149,19 +155,32 @@ static bool allows(const struct cached *cached, const struct sim_request *reques
     return false;
 }
 
+/* What a walk has found, with further bits set in the table, as CPUs do that: only if it is still there.
+ * False: it has changed, and *entry is what it is now. */
+static bool mark_entry(entry_t *place, entry_t *entry, uint64_t bits)
+{
+    if ((*entry & bits) == bits)
+        return true;
+    if (!__atomic_compare_exchange_n(place, entry, *entry | bits, false, __ATOMIC_ACQUIRE,
+                                     __ATOMIC_ACQUIRE))
+        return false;
+    *entry |= bits;
+    return true;
+}
+
 /* Walks on from *found, which stands for the entry above `level`, down to a page. With `mark` sets
  * accessed bits on the way. False when something is not present. */
 static bool walk(struct cached *found, uint64_t address, unsigned level, bool mark,
-                 struct sim_tlb *tlb, entry_t **leaf)
+                 struct sim_tlb *tlb, struct leaf_entry *leaf)
 {
     for (;; level--) {
         entry_t *place = entry_at(found->frame, address, level);
-        entry_t entry = __atomic_load_n(place, __ATOMIC_RELAXED);
-        if (!entry_is_present(entry))
-            return false;
+        entry_t entry = __atomic_load_n(place, __ATOMIC_ACQUIRE);
+        do {
+            if (!entry_is_present(entry))
+                return false;
+        } while (mark && !mark_entry(place, &entry, ENTRY_ACCESSED));
         check_reserved(entry, address, level);
-        if (mark && !entry_is_accessed(entry))
-            __atomic_fetch_or(place, ENTRY_ACCESSED, __ATOMIC_RELAXED);
 
         found->writable &= entry_is_writable(entry);
         found->user &= entry_is_user(entry);
@@ -175,7 +194,7 @@ static bool walk(struct cached *found, uint64_t address, unsigned level, bool ma
             found->global = entry_is_global(entry);
             found->dirty = entry_is_dirty(entry);
             found->key = address >> PAGE_SHIFT;
-            *leaf = place;
+            *leaf = (struct leaf_entry){place, entry};
             return true;
         }
         if (level == 2 && mark) {
@@ -197,22 +216,18 @@ static struct cached above_root(phys_t root)
 /* Fills the TLB for a request; false when it must fault. */
 static bool fill(struct sim_tlb *tlb, const struct sim_request *request, bool from_cached_table)
 {
-    struct cached found = above_root(request->root);
-    unsigned level = machine_levels;
-    entry_t *leaf;
     const struct cached *table = from_cached_table ? find_table(tlb, request->address) : NULL;
+    unsigned level = table != NULL ? 1 : machine_levels;
+    uint64_t bits = request->access == SIM_WRITE ? ENTRY_DIRTY : 0;
+    struct cached found;
+    struct leaf_entry leaf;
 
-    if (table != NULL) {
-        found = *table;
-        level = 1;
-    }
-    if (!walk(&found, request->address, level, true, tlb, &leaf) || !allows(&found, request))
-        return false;
-
-    if (request->access == SIM_WRITE) {
-        __atomic_fetch_or(leaf, ENTRY_DIRTY, __ATOMIC_RELAXED);
-        found.dirty = true;
-    }
+    do {
+        found = table != NULL ? *table : above_root(request->root);
+        if (!walk(&found, request->address, level, true, tlb, &leaf) || !allows(&found, request))
+            return false;
+    } while (!mark_entry(leaf.place, &leaf.entry, bits));
+    found.dirty |= bits != 0;
     found.valid = true;
     found.tag = tlb->tag;
     found.generation = tlb->generations[tlb->tag];
@@ -263,7 +278,7 @@ struct sim_translation sim_tlb_look_up(const struct sim_tlb *tlb, uint64_t addre
 struct sim_translation sim_tables_look_up(phys_t root, uint64_t address)
 {
     struct cached found = above_root(root);
-    entry_t *leaf;
+    struct leaf_entry leaf;
     bool present = walk(&found, address, machine_levels, false, NULL, &leaf);
     return translation_of(present ? &found : NULL);
 }

@@ -154,6 +154,13 @@ static inline void write_pages(struct space *space, uint64_t base, uint64_t page
         write_value(space, base + i * PAGE_SIZE, value + i);
 }
 
+/* Are they still there? */
+static inline void assert_values(struct space *space, uint64_t base, uint64_t pages, uint64_t value)
+{
+    for (uint64_t i = 0; i < pages; i++)
+        assert_int_equal(read_value(space, base + i * PAGE_SIZE), value + i);
+}
+
 /* The outcome of an access that must be refused. */
 static inline enum fault_outcome refused(struct space *space, enum machine_access_kind kind,
                                          uint64_t address)
@@ -161,6 +168,35 @@ static inline enum fault_outcome refused(struct space *space, enum machine_acces
     struct machine_access access = access_to(space, kind, address, 0);
     assert_int_equal(access.end, ACCESS_FAULTED);
     return access.outcome;
+}
+
+/* --- 2 MiB pages ------------------------------------------------------------------------------------------- */
+
+#define LARGE 512ull /* pages of 4 KiB */
+
+static inline struct map_args large_at(uint64_t address, uint64_t pages)
+{
+    struct map_args args = map_at(address, pages, PROT_READ | PROT_WRITE);
+    args.large = true;
+    return args;
+}
+
+/* What maps the address, as an entry of 4 KiB; 0: nothing. *pages: how large the page is. */
+static inline entry_t mapping_at(struct space *space, uint64_t address, uint64_t *pages)
+{
+    struct table_place place;
+    const entry_t *large = page_directory_large(&space->directory, address);
+    *pages = large ? LARGE : 1;
+    if (large)
+        return entry_piece(*large, machine_table_index(address, 1));
+    return page_directory_find(&space->directory, address, &place) ? *place.entry : 0;
+}
+
+/* How large the page is that maps the address, in 4 KiB; 0: none. */
+static inline uint64_t mapped_by(struct space *space, uint64_t address)
+{
+    uint64_t pages;
+    return entry_is_present(mapping_at(space, address, &pages)) ? pages : 0;
 }
 
 /* --- figures ------------------------------------------------------------------------------------------------ */

@@ -231,6 +231,7 @@ static void sim_write(void *context, uint64_t offset, uint32_t value)
 {
     struct nvme_sim *sim = context;
     uint64_t *wide = offset < 0x30 ? &sim->admin_submissions : &sim->admin_completions;
+    sim->accesses++;
     if (sim->mood == NVME_GONE)
         return;
     if (offset >= DOORBELLS)
@@ -245,9 +246,19 @@ static void sim_write(void *context, uint64_t offset, uint32_t value)
         assert(offset == 0x0c); /* the interrupt mask */
 }
 
+static void answer_late(struct nvme_sim *sim)
+{
+    uint64_t start = machine_microseconds();
+    while (sim->stall_us != 0 && machine_microseconds() - start <= sim->stall_us)
+        machine_pause();
+    sim->pending = false;
+    read_blocks(sim, sim->late_command);
+}
+
 static uint32_t sim_read(void *context, uint64_t offset)
 {
     struct nvme_sim *sim = context;
+    sim->accesses++;
     if (sim->mood == NVME_GONE)
         return UINT32_MAX;
     switch (offset) {
@@ -258,10 +269,8 @@ static uint32_t sim_read(void *context, uint64_t offset)
     case 0x14:
         return sim->config;
     case 0x1c:
-        if (sim->pending && sim->patience-- == 0) {
-            sim->pending = false;
-            read_blocks(sim, sim->late_command);
-        }
+        if (sim->pending && sim->patience-- == 0)
+            answer_late(sim);
         return sim->status;
     default:
         assert(false);

@@ -37,8 +37,11 @@ struct nvme_sim {
     /* What it does; may be changed at any time. */
     enum nvme_sim_mood mood;
     unsigned patience;
+    uint64_t
+        stall_us; /* a late answer comes after so long a time, in which the driver does not run */
     /* What happened. */
     unsigned reads, resets, cut_offs, foreign; /* foreign: opcodes that are no reading */
+    uint64_t accesses;                         /* to registers */
     uint64_t pages_max_seen;
 
     uint32_t config, status, sizes;

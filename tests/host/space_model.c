@@ -42,12 +42,32 @@ struct model_memory *model_memory_create(uint64_t page_count, bool exclusive)
     return memory;
 }
 
+struct model_memory *model_memory_over(struct model_memory *file, uint64_t first,
+                                       uint64_t page_count)
+{
+    struct model_memory *memory = model_memory_create(page_count, true);
+    memory->under = file;
+    memory->under_first = first;
+    return memory;
+}
+
 void model_memory_free_if_gone(struct model_memory *memory)
 {
     if (memory->named || memory->shown_count != 0)
         return;
+    if (memory->purgeable)
+        model_purgeable_forget(memory);
     free(memory->slots);
     free(memory);
+}
+
+void model_memory_shown(struct model_memory *memory, int64_t more)
+{
+    struct model_memory *under = memory->under;
+    memory->shown_count += (uint64_t)more;
+    model_memory_free_if_gone(memory);
+    if (under)
+        model_memory_shown(under, more);
 }
 
 void model_memory_extend(struct model_memory *memory, uint64_t page_count)
@@ -92,8 +112,7 @@ static void release_page(struct model_page *page)
     if (memory) {
         if (memory->exclusive)
             memset(&memory->slots[page->slot], 0, sizeof *memory->slots);
-        memory->shown_count--;
-        model_memory_free_if_gone(memory);
+        model_memory_shown(memory, -1);
     }
     memset(page, 0, sizeof *page);
 }
@@ -122,17 +141,23 @@ void model_show(struct model_space *at, struct pages pages, const struct model_p
         shown->starts = i == 0;
         shown->slot = page->slot + (uint32_t)i;
         if (page->memory)
-            page->memory->shown_count++;
+            model_memory_shown(page->memory, 1);
     }
 }
 
-/* What the child shows instead: one copy for all private pages of the same memory. */
+/* What the child shows instead: one copy for all private pages of the same memory. That of volatile memory
+ * is empty. */
 static struct model_memory *copy_of(struct model_memory *memory)
 {
     if (!memory->copy) {
         memory->copy = model_memory_create(memory->page_count, memory->exclusive);
-        memcpy(memory->copy->slots, memory->slots, memory->page_count * sizeof *memory->slots);
+        if (!memory->is_volatile)
+            memcpy(memory->copy->slots, memory->slots, memory->page_count * sizeof *memory->slots);
         memory->copy->rights = memory->rights;
+        memory->copy->under = memory->under;
+        memory->copy->under_first = memory->under_first;
+        memory->copy->purgeable = memory->purgeable;
+        memory->copy->is_volatile = memory->copy->purged = memory->is_volatile;
     }
     return memory->copy;
 }
@@ -147,7 +172,7 @@ void model_fork(const struct model_space *parent, struct model_space *child)
             continue;
         if (!from->shared && !from->memory->linear)
             to->memory = copy_of(from->memory);
-        to->memory->shown_count++;
+        model_memory_shown(to->memory, 1);
     }
     for (uint64_t i = 0; i < model.config.page_count; i++) {
         const struct model_page *page = &parent->pages[i];
@@ -157,6 +182,7 @@ void model_fork(const struct model_space *parent, struct model_space *child)
         if (page->shared)
             page->memory->exclusive = false;
     }
+    model_purgeable_fork(child);
 }
 
 /* --- regions ------------------------------------------------------------------------------------------------ */
@@ -206,16 +232,58 @@ void model_protect(struct model_space *at, struct pages pages, unsigned prot)
 
 /* --- comparing ------------------------------------------------------------------------------------------------ */
 
+const uint64_t *model_words(const struct model_page *page)
+{
+    const struct model_memory *memory = page->memory;
+    if (memory->under && !memory->slots[page->slot].own)
+        return memory->under->slots[memory->under_first + page->slot].words;
+    return memory->slots[page->slot].words;
+}
+
+struct model_slot *model_written(const struct model_page *page)
+{
+    struct model_slot *slot = &page->memory->slots[page->slot];
+    if (page->memory->under && !slot->own) {
+        memcpy(slot->words, model_words(page), sizeof slot->words);
+        slot->own = true;
+    }
+    return slot;
+}
+
+bool model_is_beyond(const struct model_page *page)
+{
+    const struct model_memory *memory = page->memory;
+    if (memory->under)
+        return !memory->slots[page->slot].own &&
+               memory->under_first + page->slot >= memory->under->file_pages;
+    return memory->is_file && page->slot >= memory->file_pages;
+}
+
+/* The page as it is read past page tables; when there is little memory others make room for it. */
+static result_t read_page(struct region *region, uint64_t address, phys_t *frame)
+{
+    for (;;) {
+        result_t result =
+            region->object->ops->page(region->object, region, address, PAGE_FOR_READING, frame);
+        if (result != ENOMEM || !model.squeezed)
+            return result;
+        if (mm_reclaim(64) == 0)
+            model_squeeze_end();
+    }
+}
+
 static void compare_content(const struct model_page *page, struct region *region, uint64_t address)
 {
     phys_t frame;
-    model_require(
-        region->object->ops->page(region->object, region, address, PAGE_FOR_READING, &frame) == OK,
-        "%#llx cannot be read", (unsigned long long)address);
+    result_t result = read_page(region, address, &frame);
+    model_require(result == (model_is_beyond(page) ? ERANGE : OK), "reading %#llx: %s",
+                  (unsigned long long)address, result_name(result));
+    if (result != OK)
+        return;
     const char *bytes = machine_phys_to_virt(frame);
     for (unsigned i = 0; i < MODEL_WORDS; i++) {
         uint64_t found;
-        uint64_t expected = page->memory->slots[page->slot].words[i];
+        uint64_t expected = model_words(page)[i];
         memcpy(&found, bytes + model_word_offsets[i], sizeof found);
         model_require(found == expected, "%#llx holds %#llx instead of %#llx",
                       (unsigned long long)(address + model_word_offsets[i]),
@@ -268,6 +336,16 @@ void model_compare_after_failure(void)
         compare_space(model.current);
 }
 
+void model_verify_content(void)
+{
+    bool all = model.config.page_count <= MODEL_PAGES_SMALL;
+    for (unsigned i = 0; i < model.config.spaces; i++) {
+        struct model_space *at = &model.spaces[i];
+        if (at->space && (all || at == model.current))
+            compare_space(at);
+    }
+}
+
 static void require_audit(void)
 {
     struct audit_report report;
@@ -294,6 +372,8 @@ void space_model_start(const struct space_model_config *config)
 
 void space_model_end(void)
 {
+    model_squeeze_end();
+    mm_set_map_around(0);
     for (unsigned i = 0; i < model.config.spaces; i++) {
         if (model.spaces[i].space)
             model_space_destroy(&model.spaces[i]);

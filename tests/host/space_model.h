@@ -1,10 +1,13 @@
 /* A model of several spaces, and random operations done to both. For each page of a window the model
- * knows its region, its rights and which slot of which memory it shows; for each slot three words. The
+ * knows its region, its rights and which slot of which memory it shows; for each slot three words. What is
+ * private over a file has slots of its own where it was written, and shows the file's elsewhere. The
  * simulated TLB keeps what nobody flushes, so that a flush that is missing shows as a wrong value.
  *
  * Concepts: where random numbers come from and what happens on a difference is the user's, so that the
  * same generator serves tests and fuzzers. Everything outside the window is reserved, so that the model
- * knows all holes. Now and then an allocation fails; then nothing may have changed. */
+ * knows all holes. Now and then an allocation fails; then nothing may have changed. Now and then memory is
+ * reclaimed, and all content is looked at; with `pressure` there is little memory for a time, so that any
+ * operation may do that. */
 #ifndef TESTS_HOST_SPACE_MODEL_H
 #define TESTS_HOST_SPACE_MODEL_H
 
@@ -21,6 +24,7 @@ struct space_model_config {
     uint64_t page_count; /* of the window; at most MODEL_PAGES_MAX */
     uint64_t base;       /* of the window */
     bool inject;
+    bool pressure;
     uint64_t (*draw)(uint64_t bound);  /* a number below the bound */
     void (*differs)(const char *text); /* does not return */
 };
@@ -42,6 +46,7 @@ enum page_state { PAGE_FREE, PAGE_UNBACKED, PAGE_MAPPED };
 struct model_slot {
     uint64_t words[MODEL_WORDS];
     uint32_t round; /* the fill that was here last */
+    bool own;       /* over a file: no longer the file's */
 };
 
 /* What an object is. Freed with its last page, if it has no name. */
@@ -51,8 +56,16 @@ struct model_memory {
     bool exclusive; /* what is unmapped is forgotten */
     bool linear;    /* fork shares it; never forgets; contiguous or physical */
     bool physical;
-    uint64_t page_count;
-    uint64_t shown_count; /* pages of spaces that show it */
+    bool is_file;
+    bool purgeable, is_volatile, purged;
+    uint64_t page_count;  /* of slots */
+    uint64_t file_pages;  /* of a file: what lies behind is `bus` */
+    uint64_t shown_count; /* pages of spaces that show it, through memory over it too */
+    struct model_memory
+        *under; /* the file that empty slots show, from page under_first on; or NULL */
+    uint64_t under_first;
+    struct object *object;               /* of purgeable memory */
+    struct model_memory *next_purgeable; /* of model.purgeables */
     struct model_slot *slots;
     struct model_memory *copy; /* during a fork */
 };
@@ -85,9 +98,11 @@ struct model {
     uint64_t free_bytes; /* at the start */
     uint64_t focus;      /* the page where the last operation was */
     bool injecting;
+    bool squeezed;               /* any operation may reclaim, or find no memory */
     struct model_space *current; /* likely to be used again: its translations stay cached */
     struct model_space spaces[MODEL_SPACES_MAX];
     struct model_memory *named[MODEL_NAMED_MAX]; /* NULL: none */
+    struct model_memory *purgeables;
 };
 
 extern struct model model;
@@ -122,15 +137,28 @@ static inline struct range range_of(struct pages pages)
 
 /* Now and then the next operation is to run out of memory. */
 void model_begin(void);
-/* Has it? */
-bool model_ran_out(void);
 /* The operation has ended as it should; true if it has succeeded. */
 bool model_ended(const char *what, result_t result, result_t expected);
 
 /* Nothing may have changed where the last operation was; looks only at small windows. */
 void model_compare_after_failure(void);
 
+/* There is as much memory again as there was. */
+void model_squeeze_end(void);
+/* Now and then, for some steps, there is little memory. */
+void model_squeeze_or_not(void);
+
 struct model_memory *model_memory_create(uint64_t page_count, bool exclusive);
+/* Private memory over a file, from one of its pages on. */
+struct model_memory *model_memory_over(struct model_memory *file, uint64_t first,
+                                       uint64_t page_count);
+/* Pages of a space show it, or do so no more; with the last of them it may be freed. */
+void model_memory_shown(struct model_memory *memory, int64_t more);
+/* The pages that its object has. */
+static inline uint64_t model_object_pages(const struct model_memory *memory)
+{
+    return memory->is_file ? memory->file_pages : memory->page_count;
+}
 void model_memory_free_if_gone(struct model_memory *memory);
 /* Makes it at least so long, with fresh slots. */
 void model_memory_extend(struct model_memory *memory, uint64_t page_count);
@@ -145,7 +173,27 @@ void model_fork(const struct model_space *parent, struct model_space *child);
 /* Changes rights, splits and merges. */
 void model_protect(struct model_space *at, struct pages pages, unsigned prot);
 
+/* What the page holds. */
+const uint64_t *model_words(const struct model_page *page);
+/* The slot that a write to the page changes. */
+struct model_slot *model_written(const struct model_page *page);
+/* Has its file no such page? An access is `bus` then. */
+bool model_is_beyond(const struct model_page *page);
+
+/* The real object may lose its content from now on, when it is volatile: the model follows. */
+void model_purgeable_watch(struct model_memory *memory, struct object *object);
+void model_purgeable_forget(struct model_memory *memory);
+/* What has been purgeable in the parent is so in the child. */
+void model_purgeable_fork(struct model_space *child);
+
+/* Looks at the content of all spaces; of one when windows are large. */
+void model_verify_content(void);
+
 /* Operations. */
+void model_do_reclaim(struct model_space *at);
+void model_do_volatile(struct model_space *at);
+void model_do_sync(struct model_space *at);
+void model_do_truncate(struct model_space *at);
 void model_do_read(struct model_space *at);
 void model_do_write(struct model_space *at);
 void model_do_exec(struct model_space *at);

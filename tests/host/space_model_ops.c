@@ -7,11 +7,14 @@
 #include "core/machine.h"
 #include "core/mm/anonymous.h"
 #include "core/mm/contiguous.h"
+#include "core/mm/file.h"
 #include "core/mm/mm.h"
 #include "core/mm/object.h"
 #include "core/mm/physical.h"
 
 #define NO_PLACE MODEL_PAGES_MAX
+/* Files begin at this page of their disk. */
+#define FILE_FIRST_PAGE 3ull
 #define PROT_ALL (PROT_READ | PROT_WRITE | PROT_EXEC)
 
 /* --- drawing ---------------------------------------------------------------------------------------------- */
@@ -45,8 +48,10 @@ static struct model_space *choose_space(void)
 {
     if (!model.current || !model.current->space || one_in(12)) {
         model.current = &model.spaces[draw(model.config.spaces)];
-        if (!model.current->space)
+        if (!model.current->space) {
+            model_squeeze_end();
             model_space_create(model.current);
+        }
     }
     return model.current;
 }
@@ -134,8 +139,8 @@ static bool draw_object(struct map_args *args, struct model_memory **memory)
     *memory = model.named[draw(MODEL_NAMED_MAX)];
     if (!*memory)
         return false;
-    uint64_t offset = draw((*memory)->page_count);
-    uint64_t rest = (*memory)->page_count - offset;
+    uint64_t offset = draw(model_object_pages(*memory));
+    uint64_t rest = model_object_pages(*memory) - offset;
     if (args->size_bytes / PAGE_SIZE > rest && !one_in(10))
         args->size_bytes = rest * PAGE_SIZE;
     args->object = (*memory)->named;
@@ -145,11 +150,69 @@ static bool draw_object(struct map_args *args, struct model_memory **memory)
     return true;
 }
 
+/* All of a named object, where a table begins: 2 MiB pages may fit. False if the window is too small. */
+static bool draw_whole_object(struct map_args *args, struct model_memory **memory)
+{
+    struct model_memory *whole = model.named[draw(MODEL_NAMED_MAX)];
+    uint64_t page_count = whole ? model_object_pages(whole) : 0;
+    if (!whole || page_count > model.config.page_count)
+        return false;
+    uint64_t last = address_of(model.config.page_count - page_count);
+    uint64_t address = args->address & ~(TABLE_BYTES - 1);
+    args->at = MAP_AT_FIXED;
+    args->address = address >= model.config.base && address <= last ? address : last;
+    args->if_taken = IF_TAKEN_REPLACE;
+    args->align_bytes = PAGE_SIZE;
+    args->object = whole->named;
+    args->size_bytes = page_count * PAGE_SIZE;
+    args->prot &= whole->rights;
+    *memory = whole;
+    return true;
+}
+
 static result_t expect_object(const struct map_args *args, const struct model_memory *memory)
 {
-    if (args->offset_bytes + args->size_bytes > memory->page_count * PAGE_SIZE)
+    if (!memory->is_file && args->offset_bytes + args->size_bytes > memory->page_count * PAGE_SIZE)
         return ERANGE;
     return (args->prot & ~memory->rights) != 0 ? EACCES : OK;
+}
+
+/* What a region shows that was mapped so: a private one of a file memory of its own, over it. */
+static struct model_page page_of_map(struct model_memory *memory, const struct map_args *args)
+{
+    struct model_page page = {.memory = memory,
+                              .slot = (uint32_t)(args->offset_bytes / PAGE_SIZE),
+                              .state = args->unbacked ? PAGE_UNBACKED : PAGE_MAPPED,
+                              .prot = (uint8_t)args->prot,
+                              .shared = args->shared,
+                              .large = args->large};
+    uint64_t page_count = args->size_bytes / PAGE_SIZE;
+    if (!memory && !args->unbacked) {
+        page.memory = model_memory_create(page_count, true);
+    } else if (memory && memory->is_file) {
+        model_memory_extend(memory, page.slot + page_count);
+        if (!args->shared) {
+            page.memory = model_memory_over(memory, page.slot, page_count);
+            page.slot = 0;
+            page.large = false;
+        }
+    }
+    return page;
+}
+
+/* Every page was accessed, by a write if the region can be written. Returns how many there are. */
+static uint64_t populate(struct model_space *at, struct pages pages)
+{
+    uint64_t count = 0;
+    for (uint64_t i = 0; i < pages.count; i++) {
+        const struct model_page *page = &at->pages[pages.first + i];
+        if (!page->memory || page->prot == PROT_NONE || model_is_beyond(page))
+            continue;
+        count++;
+        if ((page->prot & PROT_WRITE) != 0)
+            (void)model_written(page);
+    }
+    return count;
 }
 
 static void do_map(struct model_space *at)
@@ -164,7 +227,10 @@ static void do_map(struct model_space *at)
         .shared = one_in(3),
     };
     draw_place(&args, pages.first);
-    args.unbacked = !(one_in(3) && draw_object(&args, &memory)) && one_in(8);
+    bool named =
+        one_in(16) ? draw_whole_object(&args, &memory) : one_in(3) && draw_object(&args, &memory);
+    args.unbacked = !named && one_in(8);
+    pages.first = (args.address - model.config.base) / PAGE_SIZE;
     pages.count = args.size_bytes / PAGE_SIZE;
     args.large = !args.unbacked && one_in(2);
 
@@ -179,18 +245,11 @@ static void do_map(struct model_space *at)
     if (args.at == MAP_AT_FIXED && args.if_taken == IF_TAKEN_REPLACE)
         model_unmap(at, pages);
     pages.first = placed(at, &args, place, base);
-    if (!memory && !args.unbacked)
-        memory = model_memory_create(pages.count, true);
-    model_show(at, pages,
-               &(struct model_page){.memory = memory,
-                                    .slot = (uint32_t)(args.offset_bytes / PAGE_SIZE),
-                                    .state = args.unbacked ? PAGE_UNBACKED : PAGE_MAPPED,
-                                    .prot = (uint8_t)args.prot,
-                                    .shared = args.shared,
-                                    .large = args.large});
-    bool resident = args.populate && memory && args.prot != PROT_NONE;
+    struct model_page page = page_of_map(memory, &args);
+    model_show(at, pages, &page);
+    uint64_t resident = args.populate ? populate(at, pages) : 0;
     uint64_t found = space_resident_pages_in(at->space, range_of(pages));
-    model_require(found == (resident ? pages.count : 0), "%llu pages are resident after map",
+    model_require(found == resident, "%llu pages are resident after map",
                   (unsigned long long)found);
 }
 
@@ -307,7 +366,7 @@ static result_t expect_growth(const struct model_space *at, struct pages pages, 
         return OK;
     if (last->memory->exclusive)
         return is_shown(at, last->memory, last->slot + 1, more) ? ENOMEM : OK;
-    return last->slot + 1 + more <= last->memory->page_count ? OK : ERANGE;
+    return last->memory->is_file || last->slot + 1 + more <= last->memory->page_count ? OK : ERANGE;
 }
 
 static void grow(struct model_space *at, struct pages pages, uint64_t more)
@@ -345,9 +404,13 @@ static void do_resize(struct model_space *at)
 
 static result_t expect_share(const struct model_space *from, struct pages source)
 {
-    if (from->pages[source.first].state != PAGE_MAPPED)
+    const struct model_page *first = &from->pages[source.first];
+    if (first->state != PAGE_MAPPED)
         return ENOENT;
-    return model_region_end(from, source.first) < source.first + source.count ? EINVAL : OK;
+    if (model_region_end(from, source.first) < source.first + source.count)
+        return EINVAL;
+    /* A file may have become so short that no mapping can begin there. */
+    return first->memory->is_file && first->slot > first->memory->file_pages ? ERANGE : OK;
 }
 
 static void do_share(struct model_space *from)
@@ -376,12 +439,14 @@ static void do_share(struct model_space *from)
         from->pages[i].shared = true;
     struct model_page page = from->pages[source.first];
     page.memory->exclusive = false;
-    page.memory->shown_count++; /* what is replaced may be the last page that shows it */
+    model_memory_shown(page.memory, 1); /* what is replaced may be the last page that shows it */
     if (args.at == MAP_AT_FIXED && args.if_taken == IF_TAKEN_REPLACE)
         model_unmap(at, (struct pages){place, source.count});
     place = placed(at, &args, place, base);
     model_show(at, (struct pages){place, source.count}, &page);
-    page.memory->shown_count--;
+    model_memory_shown(page.memory, -1);
+    if (args.populate)
+        (void)populate(at, (struct pages){place, source.count});
 }
 
 static void do_advise(struct model_space *at)
@@ -394,7 +459,7 @@ static void do_advise(struct model_space *at)
         const struct model_page *page = &at->pages[pages.first + i];
         if (page->state != PAGE_MAPPED)
             expected = ENOENT;
-        readable += (page->prot & PROT_READ) != 0;
+        readable += (page->prot & PROT_READ) != 0 && page->memory && !model_is_beyond(page);
     }
     model_begin();
     if (!model_ended("advise", space_advise(at->space, range_of(pages), advice), expected))
@@ -480,15 +545,31 @@ static result_t create_object(uint64_t page_count, unsigned type, struct object 
         return physical_create(window, page_count, object);
     }
     if (type == 1)
-        return contiguous_create(page_count, PAGE_SIZE << draw(3), phys(0), object);
+        return contiguous_create(page_count, one_in(2) ? TABLE_BYTES : PAGE_SIZE << draw(3),
+                                 phys(0), object);
+    if (type == 4)
+        return file_create_on_ramdisk(FILE_FIRST_PAGE * PAGE_SIZE, page_count, object);
+    if (type == 5)
+        return anonymous_create_named(page_count, one_in(2) ? COMMIT_ON : COMMIT_OFF, true, object);
     return anonymous_create(page_count, type == 2 ? COMMIT_ON : COMMIT_OFF, object);
+}
+
+static void make_file(struct model_memory *memory)
+{
+    memory->is_file = true;
+    memory->file_pages = memory->page_count;
+    for (uint64_t page = 0; page < memory->page_count; page++) {
+        for (unsigned i = 0; i < MODEL_WORDS; i++)
+            memory->slots[page].words[i] =
+                block_pattern((FILE_FIRST_PAGE + page) * PAGE_SIZE + model_word_offsets[i]);
+    }
 }
 
 static void make_object(struct model_memory **slot)
 {
-    unsigned type = (unsigned)draw(4);
+    unsigned type = (unsigned)draw(6);
     struct object *object;
-    uint64_t page_count = 1 + draw(type <= 1 ? 60 : 700);
+    uint64_t page_count = 1 + draw(type == 0 ? 512 : type == 1 && one_in(2) ? 1200 : 700);
     if (type == 0 && a_physical_one_exists())
         return;
     model_begin();
@@ -500,6 +581,10 @@ static void make_object(struct model_memory **slot)
     (*slot)->linear = type <= 1;
     (*slot)->physical = type == 0;
     (*slot)->rights = object->ops->rights;
+    if (type == 4)
+        make_file(*slot);
+    if (type == 5)
+        model_purgeable_watch(*slot, object);
 }
 
 static void do_object(struct model_space *at)
@@ -526,17 +611,41 @@ static void do_object(struct model_space *at)
 void space_model_step(void)
 {
     static void (*const operations[])(struct model_space *) = {
-        do_map,        do_map,        do_map,         do_map,         do_unmap,       do_unmap,
-        do_unmap,      do_protect,    do_protect,     model_do_fill,  do_move,        do_resize,
-        do_share,      do_advise,     model_do_read,  model_do_read,  model_do_read,  model_do_read,
-        model_do_read, model_do_read, model_do_write, model_do_write, model_do_write, model_do_exec,
+        do_map,
+        do_map,
+        do_map,
+        do_map,
+        do_unmap,
+        do_unmap,
+        model_do_volatile,
+        model_do_sync,
+        do_unmap,
+        do_protect,
+        do_protect,
+        model_do_fill,
+        do_move,
+        do_resize,
+        do_share,
+        do_advise,
+        model_do_read,
+        model_do_read,
+        model_do_read,
+        model_do_read,
+        model_do_read,
+        model_do_read,
+        model_do_write,
+        model_do_write,
+        model_do_write,
+        model_do_exec,
     };
     static void (*const rare[])(struct model_space *) = {
-        do_fork,    do_fork,       do_fork,   do_fork,   do_destroy,
-        do_destroy, do_exec_image, do_object, do_object,
+        do_fork,       do_fork,   do_fork,   do_fork,   do_destroy,        do_destroy,
+        do_exec_image, do_object, do_object, do_object, model_do_truncate, model_do_reclaim,
     };
     struct model_space *at = choose_space();
     model.step++;
+    if (model.config.pressure)
+        model_squeeze_or_not();
     if (one_in(25))
         rare[draw(ARRAY_COUNT(rare))](at);
     else

@@ -216,6 +216,28 @@ static void test_unmapping_gives_promises_back(void **state)
     assert_all_gone(free_bytes);
 }
 
+static void test_pages_unmapped_one_by_one_take_their_leaf_along(void **state)
+{
+    (void)state;
+    uint64_t free_bytes = mm_free_bytes();
+    struct space *space = new_space();
+    map(space, map_at(BASE, 1000, RW));
+    write_pages(space, BASE + 600 * PAGE_SIZE, 1, 1); /* in the second leaf */
+    unmap(space, BASE + 50 * PAGE_SIZE, 1);
+    assert_int_equal(mm_committed_pages(), 998);
+    uint64_t free_between = mm_free_bytes();
+    write_pages(space, BASE + 100 * PAGE_SIZE, 2, 1);
+    unmap(space, BASE + 101 * PAGE_SIZE, 1);
+    assert_int_equal(mm_committed_pages(), 996);
+    assert_int_equal(read_value(space, BASE + 100 * PAGE_SIZE), 1);
+    assert_audit();
+    unmap(space, BASE + 100 * PAGE_SIZE, 1);
+    assert_int_equal(mm_free_bytes(), free_between + 2 * PAGE_SIZE); /* what was promised */
+    assert_int_equal(mm_committed_pages(), 996);
+    space_destroy(space);
+    assert_all_gone(free_bytes);
+}
+
 /* --- copy on write ----------------------------------------------------------------------------------- */
 
 static void test_fork_costs_tables_not_pages(void **state)
@@ -455,6 +477,7 @@ int main(void)
         cmocka_unit_test(test_commitments_are_kept),
         cmocka_unit_test(test_memory_that_is_not_promised_can_run_out),
         cmocka_unit_test(test_unmapping_gives_promises_back),
+        cmocka_unit_test(test_pages_unmapped_one_by_one_take_their_leaf_along),
         cmocka_unit_test(test_fork_costs_tables_not_pages),
         cmocka_unit_test(test_the_last_owner_writes_without_copying),
         cmocka_unit_test(test_both_sides_of_a_fork_are_private),

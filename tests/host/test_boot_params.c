@@ -38,7 +38,8 @@ static void test_defaults(void **state)
     assert_int_equal(params.paging, 0);
     assert_int_equal(params.on_exit, ON_EXIT_POWEROFF);
     assert_int_equal(params.log, LOG_INFO);
-    assert_false(params.samples || params.hist || params.screen_off || params.selftest_panic);
+    assert_false(params.samples || params.hist || params.screen_off);
+    assert_int_equal(params.selftest, SELFTEST_NONE);
 }
 
 static void test_every_word(void **state)
@@ -58,7 +59,8 @@ static void test_every_word(void **state)
     assert_true(params.screen_off);
     assert_int_equal(params.check, CHECK_DEEP);
     assert_int_equal(params.paging, 5);
-    assert_true(params.samples && params.hist && params.selftest_panic);
+    assert_true(params.samples && params.hist);
+    assert_int_equal(params.selftest, SELFTEST_PANIC);
     assert_int_equal(params.on_exit, ON_EXIT_QEMU);
     assert_int_equal(params.log, LOG_DEBUG);
     assert_int_equal(parse("screen=off screen=auto"), OK);

@@ -6,6 +6,7 @@
 #include "core/mm/anonymous.h"
 #include "core/mm/contiguous.h"
 #include "core/mm/file.h"
+#include "core/mm/framebuffer.h"
 #include "core/mm/physical.h"
 
 #define PAGES 20ull
@@ -54,6 +55,13 @@ static struct object *make_page_zero(void)
 {
     struct object *object;
     assert_int_equal(physical_create(phys(0), 1, &object), OK);
+    return object;
+}
+
+static struct object *make_framebuffer(void)
+{
+    struct object *object;
+    assert_int_equal(framebuffer_create(PAGES, &object), OK);
     return object;
 }
 
@@ -111,6 +119,7 @@ static const struct memory_type types[] = {
     {"contiguous", make_contiguous, false, false, FORK_SHARES},
     {"physical", make_physical, false, false, FORK_SHARES},
     {"page zero", make_page_zero, false, false, FORK_SHARES},
+    {"framebuffer", make_framebuffer, false, false, FORK_SHARES},
     {"file, shared", make_file, false, true, FORK_SHARES},
     {"file, private", make_file, false, false, FORK_COPIES},
     {"read-only file, shared", make_read_only_file, false, true, FORK_SHARES},

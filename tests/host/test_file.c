@@ -254,6 +254,26 @@ static void test_private_pages_are_copied_on_write_across_forks(void **state)
     space = grandchild;
 }
 
+/* The copy goes where the file's page was shown elsewhere by the last entry of that very table. */
+static void test_a_copy_through_the_other_of_two_regions(void **state)
+{
+    (void)state;
+    file = new_file(0, 4);
+    map_file(BASE, 4, RW, PRIVATE);
+    struct map_args args = {.at = MAP_AT_FIXED,
+                            .address = at(BASE, 8),
+                            .align_bytes = PAGE_SIZE,
+                            .size_bytes = PAGE_SIZE};
+    virt_t base;
+    assert_int_equal(space_share(space, &args, space, pages_at(BASE, 1), &base), OK);
+    assert_int_equal(read_value(space, BASE), first_word(0));
+    assert_int_equal(space_resident_pages(space), 1);
+    write_value(space, at(BASE, 8), 8);
+    assert_audit();
+    assert_int_equal(space_resident_pages(space), 1);
+    assert_int_equal(read_value(space, BASE), 8);
+}
+
 static void test_private_promises(void **state)
 {
     (void)state;
@@ -450,6 +470,19 @@ static void test_an_unreadable_page_is_bus_and_harms_no_other(void **state)
     assert_int_equal(read_value(space, at(OTHER, 20)), first_word(20));
 }
 
+/* A disk takes long over each page that it cannot read. */
+static void test_reading_ahead_meets_a_bad_page_seldom(void **state)
+{
+    (void)state;
+    file = new_file(0, 512);
+    map_file(BASE, 512, PROT_READ, SHARED);
+    fake.bad_page = 180;
+    for (uint64_t i = 0; i < 180; i++)
+        assert_int_equal(read_value(space, at(BASE, i)), first_word(i));
+    assert_in_range(fake.failed_reads, 1, 6);
+    assert_int_equal(file->ops->resident(file), 180);
+}
+
 static void test_rights_of_a_device_that_cannot_be_written(void **state)
 {
     (void)state;
@@ -477,7 +510,11 @@ static void test_what_is_cut_off_is_bus_at_once(void **state)
     write_value(space, at(OTHER, 70), 7);
     for (uint64_t i = 0; i < 70; i++)
         (void)read_value(space, at(OTHER, i));
+    uint64_t flushes = counter_read(COUNTER_TLB_LOCAL);
+    uint64_t pages_flushed = counter_read(COUNTER_TLB_PAGE);
     file_truncate(file, 50);
+    assert_int_equal(counted(COUNTER_TLB_LOCAL, flushes), 2); /* one for each region */
+    assert_int_equal(counted(COUNTER_TLB_PAGE, pages_flushed), 20);
     assert_audit();
     assert_int_equal(file->ops->resident(file), 50);
     assert_int_equal(read_value(space, at(BASE, 49)), 50);
@@ -639,6 +676,7 @@ int main(void)
         TEST(test_writes_map_nothing_around),
         TEST(test_private_writes_stay_private),
         TEST(test_private_pages_are_copied_on_write_across_forks),
+        TEST(test_a_copy_through_the_other_of_two_regions),
         TEST(test_private_promises),
         TEST(test_only_what_was_written_is_written_back),
         TEST(test_what_was_written_back_can_become_dirty_again),
@@ -648,6 +686,7 @@ int main(void)
         TEST(test_past_the_end_is_bus),
         TEST(test_a_short_device),
         TEST(test_an_unreadable_page_is_bus_and_harms_no_other),
+        TEST(test_reading_ahead_meets_a_bad_page_seldom),
         TEST(test_rights_of_a_device_that_cannot_be_written),
         TEST(test_what_is_cut_off_is_bus_at_once),
         TEST(test_faults_that_run_out_of_memory_change_nothing),

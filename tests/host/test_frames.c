@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "core/mm/frames.h"
+#include "core/mm/frames_promised.h"
 #include "core/random.h"
 
 #define LOW_BYTES (64 * MIB)

@@ -58,7 +58,7 @@ static void test_addresses_are_those_of_frames(void **state)
         assert_int_equal(read_value(space, at + 8), ~at);
     }
     assert_int_equal(counted(COUNTER_FAULT_TOTAL, faults), 0);
-    assert_false(space_lookup(space, window));
+    assert_null(space_lookup(space, window));
     assert_int_equal(refused(space, MACHINE_EXEC, window), FAULT_SEGV);
     assert_audit();
     space_destroy(space);

@@ -147,18 +147,6 @@ static const struct operation operations[] = {
     {"protect of all", set_up_pieces, run_protect_whole, 0, ORDINARY},
 };
 
-static void test_every_allocation_fails_once(void **state)
-{
-    (void)state;
-    fail_each_allocation(operations, ARRAY_COUNT(operations));
-}
-
-static void test_every_operation_with_few_frames_left(void **state)
-{
-    (void)state;
-    run_out_of_frames(operations, ARRAY_COUNT(operations));
-}
-
 /* --- fill: what it wrote before it failed stays, like any row of writes -------------------------------------- */
 
 static void test_fill_fails_between_pages(void **state)
@@ -196,19 +184,13 @@ static void test_fill_fails_between_pages(void **state)
     assert_int_equal(mm_free_bytes(), free_bytes);
 }
 
-static int start(void **state)
-{
-    (void)state;
-    start_mm(&(struct sim_config){.memory_bytes = 32 * MIB});
-    return 0;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_every_allocation_fails_once),
+        cmocka_unit_test_prestate(test_every_allocation_fails_once, OPERATIONS(operations)),
         cmocka_unit_test(test_fill_fails_between_pages),
-        cmocka_unit_test(test_every_operation_with_few_frames_left),
+        cmocka_unit_test_prestate(test_every_operation_with_few_frames_left,
+                                  OPERATIONS(operations)),
     };
-    return cmocka_run_group_tests_name("inject", tests, start, NULL);
+    return cmocka_run_group_tests_name("inject", tests, start_with_little_memory, NULL);
 }

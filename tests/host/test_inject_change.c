@@ -232,7 +232,7 @@ static const struct operation operations[] = {
     {"read fault on contiguous memory", set_up_contiguous, run_read_of_object, 1, ORDINARY},
     {"unmap of contiguous memory", set_up_contiguous, run_unmap_of_object, 1, ORDINARY},
     {"move tables", set_up_pieces, run_move_tables, 3, ORDINARY},
-    {"move entries", set_up_pieces, run_move_entries, 5, ORDINARY},
+    {"move entries", set_up_pieces, run_move_entries, 4, ORDINARY},
     {"move anywhere", set_up_pieces, run_move_anywhere, 3, ORDINARY},
     {"move at random", set_up_pieces, run_move_at_random, 3, ORDINARY},
     {"grow", set_up_forked, run_grow, 1, ORDINARY},
@@ -250,30 +250,12 @@ static const struct operation operations[] = {
     {"take frames", set_up_nothing, run_take_frames, 1, ORDINARY},
 };
 
-static void test_every_allocation_fails_once(void **state)
-{
-    (void)state;
-    fail_each_allocation(operations, ARRAY_COUNT(operations));
-}
-
-static void test_every_operation_with_few_frames_left(void **state)
-{
-    (void)state;
-    run_out_of_frames(operations, ARRAY_COUNT(operations));
-}
-
-static int start(void **state)
-{
-    (void)state;
-    start_mm(&(struct sim_config){.memory_bytes = 32 * MIB});
-    return 0;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_every_allocation_fails_once),
-        cmocka_unit_test(test_every_operation_with_few_frames_left),
+        cmocka_unit_test_prestate(test_every_allocation_fails_once, OPERATIONS(operations)),
+        cmocka_unit_test_prestate(test_every_operation_with_few_frames_left,
+                                  OPERATIONS(operations)),
     };
-    return cmocka_run_group_tests_name("inject_change", tests, start, NULL);
+    return cmocka_run_group_tests_name("inject_change", tests, start_with_little_memory, NULL);
 }

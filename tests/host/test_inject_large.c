@@ -1,14 +1,15 @@
 /* Every allocation of what makes, splits and moves large pages fails once; and memory runs out there. */
 #include "inject_testing.h"
 
+#include "core/mm/contiguous.h"
+
 #define LARGE_BASE (4 * GIB)
-#define LARGE_PAGES 512
 
 /* --- scenes ----------------------------------------------------------------------------------------- */
 
 static struct map_args two_large_pages(void)
 {
-    struct map_args args = map_at(LARGE_BASE, 2 * LARGE_PAGES, PROT_READ | PROT_WRITE);
+    struct map_args args = map_at(LARGE_BASE, 2 * LARGE, PROT_READ | PROT_WRITE);
     args.large = true;
     return args;
 }
@@ -30,13 +31,27 @@ static void set_up_large_uncommitted(struct scene *scene)
 static void set_up_large(struct scene *scene)
 {
     set_up_large_untouched(scene);
-    write_pages(scene->space, LARGE_BASE, 2 * LARGE_PAGES, 1000);
+    write_pages(scene->space, LARGE_BASE, 2 * LARGE, 1000);
     assert_int_equal(space_table_frames(scene->space), machine_levels - 2);
 }
 
 static void set_up_large_forked(struct scene *scene)
 {
     set_up_large(scene);
+    scene->other = forked(scene->space);
+}
+
+/* Frames in a row that have a name; large pages show some of them, others are still to come. */
+static void set_up_large_contiguous(struct scene *scene)
+{
+    set_up_empty(scene);
+    assert_int_equal(contiguous_create(2 * LARGE, TABLE_BYTES, phys(0), &scene->object), OK);
+    object_name(scene->object);
+    struct map_args args = two_large_pages();
+    args.object = scene->object;
+    map(scene->space, args);
+    write_value(scene->space, LARGE_BASE, 1);
+    write_value(scene->space, LARGE_BASE + TABLE_BYTES, 1);
     scene->other = forked(scene->space);
 }
 
@@ -54,6 +69,11 @@ static result_t run_write_fault(struct scene *scene)
     return result_of(access_to(scene->space, MACHINE_WRITE, LARGE_BASE + PAGE_SIZE, 1001));
 }
 
+static result_t run_childs_read_fault(struct scene *scene)
+{
+    return result_of(access_to(scene->other, MACHINE_READ, LARGE_BASE, 1));
+}
+
 static result_t run_fill(struct scene *scene)
 {
     return space_fill(scene->space, pages_at(LARGE_BASE + PAGE_SIZE, 1), 1, 0);
@@ -61,7 +81,7 @@ static result_t run_fill(struct scene *scene)
 
 static result_t run_unmap(struct scene *scene)
 {
-    return space_unmap(scene->space, pages_at(LARGE_BASE + PAGE_SIZE, LARGE_PAGES));
+    return space_unmap(scene->space, pages_at(LARGE_BASE + PAGE_SIZE, LARGE));
 }
 
 static result_t run_unmap_inside(struct scene *scene)
@@ -79,7 +99,7 @@ static result_t run_replace(struct scene *scene)
 static result_t run_replace_populated(struct scene *scene)
 {
     struct map_args args = two_large_pages();
-    args.size_bytes = LARGE_PAGES * PAGE_SIZE;
+    args.size_bytes = LARGE * PAGE_SIZE;
     args.if_taken = IF_TAKEN_REPLACE;
     args.populate = true;
     return run_map(scene, args);
@@ -87,27 +107,25 @@ static result_t run_replace_populated(struct scene *scene)
 
 static result_t run_protect(struct scene *scene)
 {
-    return space_protect(scene->space, pages_at(LARGE_BASE + PAGE_SIZE, LARGE_PAGES), PROT_READ);
+    return space_protect(scene->space, pages_at(LARGE_BASE + PAGE_SIZE, LARGE), PROT_READ);
 }
 
 static result_t run_forget(struct scene *scene)
 {
-    return space_advise(scene->space, pages_at(LARGE_BASE + PAGE_SIZE, LARGE_PAGES),
-                        ADVICE_DONTNEED);
+    return space_advise(scene->space, pages_at(LARGE_BASE + PAGE_SIZE, LARGE), ADVICE_DONTNEED);
 }
 
 static result_t run_move_whole(struct scene *scene)
 {
     virt_t base;
-    return space_move(scene->space, pages_at(LARGE_BASE, 2 * LARGE_PAGES), MAP_AT_FIXED,
-                      LARGE_BASE + GIB, &base);
+    return space_move(scene->space, pages_at(LARGE_BASE, 2 * LARGE), MAP_AT_FIXED, LARGE_BASE + GIB,
+                      &base);
 }
 
 static result_t run_move_in_pieces(struct scene *scene)
 {
     virt_t base;
-    return space_move(scene->space, pages_at(LARGE_BASE, 2 * LARGE_PAGES), MAP_AT_FIXED, BASE,
-                      &base);
+    return space_move(scene->space, pages_at(LARGE_BASE, 2 * LARGE), MAP_AT_FIXED, BASE, &base);
 }
 
 static const struct operation operations[] = {
@@ -125,32 +143,19 @@ static const struct operation operations[] = {
     {"forget", set_up_large_forked, run_forget, 4, ORDINARY},
     {"move whole", set_up_large, run_move_whole, 1, ORDINARY},
     {"move in pieces", set_up_large, run_move_in_pieces, 3, ORDINARY},
+    {"fault on contiguous memory", set_up_large_contiguous, run_childs_read_fault, 2, ORDINARY},
+    {"unmap of contiguous memory", set_up_large_contiguous, run_unmap, 2, ORDINARY},
+    {"protect of contiguous memory", set_up_large_contiguous, run_protect, 4, ORDINARY},
+    {"dontneed of contiguous memory", set_up_large_contiguous, run_forget, 2, ORDINARY},
+    {"contiguous memory in pieces", set_up_large_contiguous, run_move_in_pieces, 3, ORDINARY},
 };
-
-static void test_every_allocation_fails_once(void **state)
-{
-    (void)state;
-    fail_each_allocation(operations, ARRAY_COUNT(operations));
-}
-
-static void test_every_operation_with_few_frames_left(void **state)
-{
-    (void)state;
-    run_out_of_frames(operations, ARRAY_COUNT(operations));
-}
-
-static int start(void **state)
-{
-    (void)state;
-    start_mm(&(struct sim_config){.memory_bytes = 32 * MIB});
-    return 0;
-}
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_every_allocation_fails_once),
-        cmocka_unit_test(test_every_operation_with_few_frames_left),
+        cmocka_unit_test_prestate(test_every_allocation_fails_once, OPERATIONS(operations)),
+        cmocka_unit_test_prestate(test_every_operation_with_few_frames_left,
+                                  OPERATIONS(operations)),
     };
-    return cmocka_run_group_tests_name("inject_large", tests, start, NULL);
+    return cmocka_run_group_tests_name("inject_large", tests, start_with_little_memory, NULL);
 }

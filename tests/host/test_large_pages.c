@@ -6,7 +6,6 @@
 #include "core/mm/frames.h"
 
 #define RW (PROT_READ | PROT_WRITE)
-#define LARGE 512ull            /* pages */
 #define BASE (4 * GIB)          /* aligned for large pages */
 #define STALE (BASE + 64 * MIB) /* another place, congruent */
 
@@ -17,13 +16,6 @@ static int start(void **state)
     return 0;
 }
 
-static struct map_args large_at(uint64_t address, uint64_t pages)
-{
-    struct map_args args = map_at(address, pages, RW);
-    args.large = true;
-    return args;
-}
-
 /* A space with so many large pages, each with a word in every page. */
 static struct space *with_large_pages(uint64_t count)
 {
@@ -31,25 +23,6 @@ static struct space *with_large_pages(uint64_t count)
     map(space, large_at(BASE, count * LARGE));
     write_pages(space, BASE, count * LARGE, 1000);
     return space;
-}
-
-/* How large the page is that maps the address, in 4 KiB; 0: none. */
-static uint64_t mapped_by(struct space *space, uint64_t address)
-{
-    entry_t *upper;
-    if (page_directory_descend(&space->directory, address, &upper) != 2)
-        return 0;
-    if (entry_is_page(*upper, 2))
-        return LARGE;
-    struct table_place place;
-    return page_directory_find(&space->directory, address, &place) &&
-           entry_is_present(*place.entry);
-}
-
-static void assert_values(struct space *space, uint64_t base, uint64_t pages, uint64_t value)
-{
-    for (uint64_t i = 0; i < pages; i++)
-        assert_int_equal(read_value(space, base + i * PAGE_SIZE), value + i);
 }
 
 static void assert_all_gone(uint64_t free_bytes)
@@ -575,6 +548,31 @@ static void test_sharing(void **state)
 
 /* A private region and its fork show an object that a name reaches, too: a copy made through another
  * region must not be missed by the large page. */
+/* What was read elsewhere may be all that the table above holds. */
+static void test_a_large_page_in_place_of_the_last_table(void **state)
+{
+    (void)state;
+    uint64_t free_bytes = mm_free_bytes();
+    struct space *space = new_space();
+    struct object *object;
+    assert_int_equal(anonymous_create(512, COMMIT_OFF, &object), OK);
+    object_name(object);
+    struct map_args args = map_at(GIB, 512, PROT_READ | PROT_WRITE);
+    args.object = object;
+    args.shared = true;
+    map(space, args);
+    args.address = GIB + 8 * MIB;
+    args.large = true;
+    map(space, args);
+    assert_int_equal(read_value(space, GIB), 0);
+    write_value(space, GIB + 8 * MIB, 7);
+    assert_audit();
+    assert_int_equal(read_value(space, GIB), 7);
+    space_destroy(space);
+    assert_int_equal(object_drop(object), OK);
+    assert_all_gone(free_bytes);
+}
+
 static void test_a_copy_made_through_another_region(void **state)
 {
     (void)state;
@@ -629,6 +627,7 @@ int main(void)
         cmocka_unit_test(test_regions_of_two_sizes_do_not_merge),
         cmocka_unit_test(test_filling_after_a_fork),
         cmocka_unit_test(test_sharing),
+        cmocka_unit_test(test_a_large_page_in_place_of_the_last_table),
         cmocka_unit_test(test_a_copy_made_through_another_region),
     };
     return cmocka_run_group_tests_name("large pages", tests, start, NULL);

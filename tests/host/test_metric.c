@@ -8,6 +8,7 @@
 #include "core/random.h"
 #include "core/report/histogram.h"
 #include "core/report/metric.h"
+#include "core/report/metric_pool.h"
 #include "core/report/statistics.h"
 
 static struct random dice = {.state = 42};
@@ -287,6 +288,65 @@ static void test_metric_init_says_when_memory_is_short(void **state)
     assert_int_equal(arena_mark(&arena), 0);
 }
 
+/* The same samples once into one metric, once into parts of it: everything but their order is equal. */
+static void compare_with_parts(uint64_t first_count, const unsigned *counts, unsigned cpu_count)
+{
+    struct arena arena = fresh_arena();
+    struct metric whole, merged, parts[4];
+    struct metric_pool pool;
+    uint64_t left = 0;
+    unsigned added[4] = {0};
+    assert_int_equal(metric_init(&whole, &arena, TEXT("m"), UNIT_TICK), OK);
+    assert_int_equal(metric_init(&merged, &arena, TEXT("m"), UNIT_TICK), OK);
+    assert_int_equal(metric_pool_init(&pool, &arena, cpu_count), OK);
+    for (unsigned i = 0; i < cpu_count; i++) {
+        assert_int_equal(metric_pool_add(&pool, &arena, i, &parts[i]), OK);
+        left += counts[i];
+    }
+    for (uint64_t i = 0; i < first_count; i++) {
+        metric_add(&whole, i, 3, 0);
+        metric_add(&merged, i, 3, 0);
+    }
+    for (; left > 0; left--) {
+        unsigned cpu = (unsigned)random_below(&dice, cpu_count);
+        while (added[cpu] == counts[cpu])
+            cpu = (cpu + 1) % cpu_count;
+        added[cpu]++;
+        uint64_t value = random_below(&dice, 1000000);
+        metric_add(&whole, value, 7, cpu);
+        metric_add(&parts[cpu], value, 7, cpu);
+    }
+    metric_pool_merge(&pool, &merged);
+    assert_true(merged.count == whole.count && merged.sum_milli == whole.sum_milli);
+    assert_true(merged.min_milli == whole.min_milli && merged.max_milli == whole.max_milli);
+    assert_true(merged.sum_squares == whole.sum_squares);
+    assert_memory_equal(merged.cpu_mask, whole.cpu_mask, sizeof(whole.cpu_mask));
+    assert_memory_equal(merged.histogram, whole.histogram, sizeof(*whole.histogram));
+    if (whole.count > METRIC_SAMPLES_MAX)
+        return;
+    uint64_t per_cpu[4] = {0};
+    for (uint64_t i = 0; i < merged.count; i++)
+        per_cpu[merged.sample_cpus[i]]++;
+    for (unsigned i = 0; i < cpu_count; i++)
+        assert_true(per_cpu[i] == counts[i] + (i == 0 ? first_count : 0));
+    statistics_sort(whole.samples, whole.count);
+    statistics_sort(merged.samples, merged.count);
+    assert_memory_equal(merged.samples, whole.samples, whole.count * sizeof(uint64_t));
+}
+
+static void test_parts_of_a_metric(void **state)
+{
+    (void)state;
+    compare_with_parts(0, (unsigned[]){1}, 1);
+    compare_with_parts(5, (unsigned[]){64, 0, 65, 1000}, 4);
+    compare_with_parts(0, (unsigned[]){128, 128}, 2);
+    /* Nothing is lost up to the limit, however uneven the shares; and beyond it only samples are. */
+    compare_with_parts(0, (unsigned[]){METRIC_SAMPLES_MAX - 3, 1, 1, 1}, 4);
+    compare_with_parts(536, (unsigned[]){30000, 20000, 15000}, 3);
+    compare_with_parts(0, (unsigned[]){60000, 30000, 100}, 3);
+    compare_with_parts(METRIC_SAMPLES_MAX + 1, (unsigned[]){100, 100}, 2);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -303,6 +363,7 @@ int main(void)
         cmocka_unit_test(test_metric_keeps_everything_beyond_the_sample_limit),
         cmocka_unit_test(test_metric_without_scratch_takes_the_histogram),
         cmocka_unit_test(test_metric_reset_forgets),
+        cmocka_unit_test(test_parts_of_a_metric),
         cmocka_unit_test(test_metric_init_says_when_memory_is_short),
     };
     return cmocka_run_group_tests_name("metric", tests, NULL, NULL);

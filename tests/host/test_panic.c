@@ -1,18 +1,12 @@
 /* Locks, log lines, counters, panics: what the core does when it, or a CPU beside it, goes wrong. */
-#include "testing.h"
+#include "cpus_testing.h"
 
 #include <stdio.h>
 #include <string.h>
 
-#include "core/check.h"
 #include "core/counters.h"
 #include "core/lock.h"
 #include "core/log.h"
-#include "core/machine.h"
-#include "machine_sim.h"
-
-#define CPUS 4
-#define ROUNDS 20000
 
 static char said[1 << 20];
 
@@ -67,7 +61,7 @@ static void test_ranks_must_rise(void **state)
     /* Both locks, both places. */
     assert_non_null(strstr(said, "lock order: 'first' (rank space) wanted at 0x"));
     assert_non_null(strstr(said, "while 'second' (rank object) is held since 0x"));
-    assert_non_null(strstr(said, "lock held: 'second', taken at 0x"));
+    assert_non_null(strstr(said, "CPU 0: lock held: 'second', taken at 0x"));
 }
 
 static void take_twice(void *argument)
@@ -93,30 +87,6 @@ static void test_misuse_of_a_lock_panics(void **state)
     assert_non_null(strstr(said, "lock 'first' is taken twice"));
     assert_int_equal(run(release_what_is_free, NULL), 2);
     assert_non_null(strstr(said, "lock 'first' is released by a CPU that does not hold it"));
-}
-
-static uint64_t guarded; /* by locks[0] */
-
-static void count_up(void *argument)
-{
-    (void)argument;
-    for (int i = 0; i < ROUNDS; i++) {
-        lock_acquire(&locks[0]);
-        guarded++;
-        lock_release(&locks[0]);
-    }
-}
-
-static void test_lock_excludes(void **state)
-{
-    (void)state;
-    make_locks(RANK_SPACE, RANK_SPACE);
-    for (check_level = 0; check_level < 2; check_level++) {
-        guarded = 0;
-        sim_run_on_all(count_up, NULL);
-        assert_int_equal(guarded, CPUS * ROUNDS);
-    }
-    check_level = 0;
 }
 
 /* --- counters ------------------------------------------------------------------------------------------ */
@@ -298,13 +268,82 @@ static void test_watchdog(void **state)
     assert_non_null(strstr(said, "hung"));
 }
 
-static int start(void **state)
+/* --- CPUs that do not answer -------------------------------------------------------------------------- */
+
+static void keep_lock(void *argument)
+{
+    (void)argument;
+    lock_acquire(&locks[0]);
+    (void)machine_irq_disable();
+    for (;;)
+        machine_pause();
+}
+
+static void want_lock(void *argument)
+{
+    (void)argument;
+    lock_acquire(&locks[1]);
+    lock_acquire(&locks[0]);
+}
+
+static void want_what_is_kept(void *argument)
+{
+    (void)argument;
+    check_level = 1;
+    make_locks(RANK_OBJECT, RANK_SPACE);
+    machine_start_cpus(CPUS);
+    machine_cpu_start(1, keep_lock, NULL);
+    while (!lock_is_held(&locks[0]))
+        machine_pause();
+    machine_cpu_start(2, want_lock, NULL);
+    (void)await_halt(2);
+    machine_watchdog(1);
+    machine_cpu_finish(2);
+}
+
+static void test_the_cpu_that_does_not_answer_is_named(void **state)
 {
     (void)state;
-    static const struct sim_config config = {.memory_bytes = 16 * MIB, .cpu_count = CPUS};
-    machine_init_early(sim_start(&config));
-    machine_start_cpus(CPU_MAX);
-    return 0;
+    if (!child_has_threads())
+        return;
+    assert_int_equal(run(want_what_is_kept, NULL), 2);
+    assert_non_null(strstr(said, "PANIC on CPU 0: hung: no sign of life for 1 s, CPU 1 does not"));
+    assert_non_null(strstr(said, "CPU 0 waits for CPU 2 to do its work"));
+    assert_non_null(strstr(said, "CPU 2 waits for lock 'first', wanted at 0x"));
+    assert_non_null(strstr(said, ", held by CPU 1\n"));
+    assert_non_null(strstr(said, "CPU 2: lock held: 'second', taken at 0x"));
+    assert_non_null(strstr(said, "CPU 1: lock held: 'first', taken at 0x"));
+    assert_null(strstr(said, "CPU 3")); /* is idle */
+}
+
+static void lock_the_other_way_round(void *argument)
+{
+    (void)argument;
+    lock_acquire(&locks[0]);
+    lock_acquire(&locks[1]);
+}
+
+static void wait_for_each_other(void *argument)
+{
+    (void)argument;
+    make_locks(RANK_SPACE, RANK_OBJECT);
+    machine_start_cpus(CPUS);
+    lock_acquire(&locks[1]);
+    machine_cpu_start(1, lock_the_other_way_round, NULL);
+    (void)await_halt(1);
+    machine_watchdog(1);
+    lock_acquire(&locks[0]);
+}
+
+static void test_cpus_that_wait_for_each_other(void **state)
+{
+    (void)state;
+    if (!child_has_threads())
+        return;
+    assert_int_equal(run(wait_for_each_other, NULL), 2);
+    assert_non_null(strstr(said, "hung: no sign of life for 1 s\n")); /* nobody is to blame */
+    assert_non_null(strstr(said, "CPU 0 waits for lock 'first', wanted at 0x"));
+    assert_non_null(strstr(said, "CPU 1 waits for lock 'second', wanted at 0x"));
 }
 
 int main(void)
@@ -313,13 +352,14 @@ int main(void)
         cmocka_unit_test(test_levels_stamps_and_lengths),
         cmocka_unit_test(test_ranks_must_rise),
         cmocka_unit_test(test_misuse_of_a_lock_panics),
-        cmocka_unit_test(test_lock_excludes),
         cmocka_unit_test(test_counters_are_summed_over_cpus),
         cmocka_unit_test(test_lines_of_several_cpus_do_not_mix),
         cmocka_unit_test(test_panic_says_what_and_where_and_ends_the_run),
         cmocka_unit_test(test_panic_within_a_panic_ends_at_once),
         cmocka_unit_test(test_assertions),
         cmocka_unit_test(test_watchdog),
+        cmocka_unit_test(test_the_cpu_that_does_not_answer_is_named),
+        cmocka_unit_test(test_cpus_that_wait_for_each_other),
     };
-    return cmocka_run_group_tests_name("panic", tests, start, NULL);
+    return RUN_ON_CPUS("panic", tests);
 }

@@ -386,6 +386,59 @@ static void test_a_few_pages_of_many(void **state)
     object_unname(file);
 }
 
+/* What a fault takes when `left` frames are free and it needs none but tables. */
+static void read_at(struct space *space, uint64_t address, uint64_t expected, uint64_t left)
+{
+    uint64_t frames_taken = counter_read(COUNTER_PAGE_ALLOC);
+    uint64_t tables = counter_read(COUNTER_PT_ALLOC);
+    squeeze_to(left);
+    assert_int_equal(read_value(space, address), expected);
+    mm_squeeze_end();
+    tables = counted(COUNTER_PT_ALLOC, tables);
+    assert_in_range(tables, 2, 3);
+    assert_true(counted(COUNTER_PAGE_ALLOC, frames_taken) >= tables);
+    assert_int_equal(space_resident_pages_in(space, pages_at(address, 1)), 1);
+    assert_audit();
+}
+
+/* The frame that runs short is one for a page table, the first or a later one of a walk: what the fault had
+ * is given back, and it starts again. */
+static void test_page_tables_are_won_back(void **state)
+{
+    (void)state;
+    struct object *object = purgeable(PAGES, COMMIT_OFF);
+    struct object *file = new_file();
+    struct space *space = new_space();
+    struct space *other = new_space();
+    show(space, object, BASE);
+    map_file(space, file, 4 * GIB, true);
+    for (uint64_t left = 0; left < 3; left++) {
+        uint64_t purged = counter_read(COUNTER_RECLAIM_PURGED);
+        struct map_args args = map_at((10 + left) * GIB, 1, PROT_READ);
+        args.commit = false;
+        map(other, args);
+        write_pages(space, BASE, PAGES, 1);
+        set_volatile(space, true);
+        read_at(other, (10 + left) * GIB, 0, left);
+        bool is_short = left < 2; /* of the two or three that it takes */
+        assert_int_equal(counted(COUNTER_RECLAIM_PURGED, purged), is_short ? PAGES : 0);
+        assert_int_equal(set_volatile(space, false), is_short);
+
+        /* Nothing but the file has frames to give: it may be the very page that is read. */
+        uint64_t clean = counter_read(COUNTER_RECLAIM_CLEAN);
+        assert_int_equal(space_fill(space, pages_at(BASE, PAGES), 1, 0), OK);
+        map_file(other, file, (20 + left) * GIB, true);
+        uint64_t value = read_value(space, 4 * GIB);
+        read_at(other, (20 + left) * GIB, value, left);
+        assert_int_equal(counter_read(COUNTER_RECLAIM_CLEAN) > clean, left < 2);
+    }
+    space_destroy(space);
+    space_destroy(other);
+    object_unname(object);
+    object_unname(file);
+    assert_audit();
+}
+
 /* --- frames and TLBs --------------------------------------------------------------------------------------- */
 
 #define SHARED (3 * GIB)
@@ -527,6 +580,7 @@ int main(void)
         cmocka_unit_test(test_files_give_up_clean_pages_then_dirty_ones),
         cmocka_unit_test(test_what_was_used_lately_gets_a_second_chance),
         cmocka_unit_test(test_a_few_pages_of_many),
+        cmocka_unit_test(test_page_tables_are_won_back),
         cmocka_unit_test(test_nothing_is_free_before_the_flush),
         cmocka_unit_test(test_a_fault_reclaims_in_order),
     };

@@ -218,40 +218,85 @@ static void do_set_base(struct oracle *oracle)
     region_tree_set_base(&oracle->tree, entry->node, entry->base);
 }
 
+static uint64_t draw_inside(struct oracle *oracle, uint64_t base, uint64_t end)
+{
+    return base + (1 + draw(oracle, (end - base) / PAGE_SIZE - 1)) * PAGE_SIZE;
+}
+
 static void do_carve(struct oracle *oracle)
 {
     if (oracle->count == 0)
         return;
     size_t index = draw(oracle, oracle->count);
     struct entry *entry = &oracle->entries[index];
-    uint64_t pages = (entry->end - entry->base) / PAGE_SIZE;
-    if (pages < 2)
+    if (entry->end - entry->base < 3 * PAGE_SIZE)
         return;
-    struct entry tail = {entry->base + (1 + draw(oracle, pages - 1)) * PAGE_SIZE, entry->end,
-                         fresh(oracle)};
-    uint64_t from = tail.base;
-    if (draw(oracle, 2) == 0)
-        from = entry->base + (1 + draw(oracle, (tail.base - entry->base) / PAGE_SIZE)) * PAGE_SIZE;
+    uint64_t from = draw_inside(oracle, entry->base, entry->end - PAGE_SIZE);
+    struct entry tail = {draw_inside(oracle, from, entry->end), entry->end, fresh(oracle)};
     region_tree_carve(&oracle->tree, entry->node, tail.node, from, tail.base);
     entry->end = from;
     oracle_insert(oracle, index + 1, tail);
 }
 
+/* At one end or at both. */
+static void do_split(struct oracle *oracle)
+{
+    if (oracle->count == 0 || oracle->count + 2 > oracle->limit)
+        return;
+    size_t index = draw(oracle, oracle->count);
+    struct entry *entry = &oracle->entries[index];
+    struct entry front = {.base = entry->base, .end = entry->base};
+    struct entry tail = {.base = entry->end, .end = entry->end};
+    if (entry->end - entry->base >= 2 * PAGE_SIZE && draw(oracle, 3) != 0) {
+        front.end = draw_inside(oracle, entry->base, entry->end);
+        front.node = fresh(oracle);
+    }
+    if (entry->end - front.end >= 2 * PAGE_SIZE && draw(oracle, 3) != 0) {
+        tail.base = draw_inside(oracle, front.end, entry->end);
+        tail.node = fresh(oracle);
+    }
+    region_tree_split(&oracle->tree, entry->node, front.node, front.end, tail.node, tail.base);
+    entry->base = front.end;
+    entry->end = tail.base;
+    if (tail.node)
+        oracle_insert(oracle, index + 1, tail);
+    if (front.node)
+        oracle_insert(oracle, index, front);
+}
+
+/* Closes the hole behind an entry. */
+static void fill_hole(struct oracle *oracle, size_t index)
+{
+    struct entry *entry = &oracle->entries[index];
+    if (entry->end == entry[1].base)
+        return;
+    entry->end = entry[1].base;
+    region_tree_set_end(&oracle->tree, entry->node, entry->end);
+}
+
+/* With the one before, or the one behind, or both. */
 static void do_join(struct oracle *oracle)
 {
-    if (oracle->count < 2)
+    if (oracle->count < 3)
         return;
-    size_t index = draw(oracle, oracle->count - 1);
+    size_t index = 1 + draw(oracle, oracle->count - 2);
     struct entry *entry = &oracle->entries[index];
-    struct entry *next = entry + 1;
-    if (entry->end != next->base) {
-        entry->end = next->base;
-        region_tree_set_end(&oracle->tree, entry->node, entry->end);
+    bool with_before = draw(oracle, 2) == 0;
+    bool with_after = !with_before || draw(oracle, 2) == 0;
+    size_t first = with_before ? index - 1 : index;
+    size_t last = with_after ? index + 1 : index;
+    for (size_t i = first; i < last; i++)
+        fill_hole(oracle, i);
+    struct region_node *whole =
+        region_tree_join(&oracle->tree, entry->node, with_before ? entry[-1].node : NULL,
+                         with_after ? entry[1].node : NULL);
+    struct entry joined = {oracle->entries[first].base, oracle->entries[last].end, whole};
+    for (size_t i = first; i <= last; i++) {
+        if (oracle->entries[first].node != whole)
+            give_back(oracle, oracle->entries[first].node);
+        oracle_remove(oracle, first);
     }
-    entry->end = next->end;
-    region_tree_join(&oracle->tree, entry->node, next->node);
-    give_back(oracle, next->node);
-    oracle_remove(oracle, index + 1);
+    oracle_insert(oracle, first, joined);
 }
 
 static void do_find(struct oracle *oracle)
@@ -268,8 +313,9 @@ static void do_something(struct oracle *oracle)
 {
     static void (*const operations[])(struct oracle *) = {
         do_place_anywhere, do_place_anywhere, do_place_anywhere, do_place_specifically,
-        do_place_last,     do_carve,          do_set_end,        do_set_base,
-        do_remove,         do_remove,         do_join,           do_find,
+        do_place_last,     do_carve,          do_split,          do_set_end,
+        do_set_base,       do_remove,         do_remove,         do_join,
+        do_join,           do_find,
     };
     if (oracle->count + 1 >= oracle->limit)
         do_remove(oracle);

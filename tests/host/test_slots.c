@@ -20,6 +20,15 @@ static struct leaf *own(struct slot_table *table, uint64_t slot, struct leaf **b
     return leaf;
 }
 
+static result_t share(const struct slot_table *table, struct slot_table *copy)
+{
+    uint64_t resident;
+    result_t result = slot_table_share(table, copy, &resident);
+    if (result == OK)
+        assert_int_equal(resident, slot_table_resident(table));
+    return result;
+}
+
 /* A fresh page in the slot, which is the table's alone afterwards. */
 static phys_t put(struct slot_table *table, uint64_t slot)
 {
@@ -27,7 +36,9 @@ static phys_t put(struct slot_table *table, uint64_t slot)
     struct leaf *before;
     struct leaf *leaf = own(table, slot, &before);
     assert_int_equal(frames_take(FRAME_DATA, &page), OK);
-    slot_table_put(table, leaf_frame(leaf), &leaf->slots[slot % LEAF_SLOTS], page);
+    uint64_t old = slot_put(leaf_frame(leaf), &leaf->slots[slot % LEAF_SLOTS], page);
+    if (old != 0 && --slot_frame(old)->references == 0)
+        frames_give(slot_phys(old));
     return page;
 }
 
@@ -42,8 +53,12 @@ static uint64_t end(struct slot_table *table)
 {
     struct frame_batch batch;
     frame_batch_init(&batch);
-    uint64_t freed = slot_table_fini(table, &batch);
+    uint64_t freed = 0;
+    uint64_t dropped = 0;
+    uint64_t resident = slot_table_resident(table);
+    slot_table_fini(table, &batch, &freed, &dropped);
     frame_batch_end(&batch);
+    assert_int_equal(dropped, resident);
     return freed;
 }
 
@@ -75,6 +90,8 @@ static const struct {
     {512ull * 512 * 512, 2, 512},
     {512ull * 512 * 512 + 1, 3, 2},
     {1ull << 36, 3, 512}, /* 256 TiB of pages */
+    {(1ull << 36) + 1, 4, 2},
+    {1ull << 44, 4, 256}, /* all that five levels of page tables map */
 };
 
 static void count_array(void *context, void *array, bool in_heap)
@@ -112,7 +129,7 @@ static void check_shape(uint64_t slots, unsigned height)
         }
         index += count;
     }
-    assert_int_equal(found, table.resident);
+    assert_int_equal(found, slot_table_resident(&table));
     for (size_t i = 0; i < ARRAY_COUNT(wanted); i++)
         assert_true(slots < 10 || page_at(&table, wanted[i]) == pages[i].value);
     slot_table_visit_arrays(&table, count_array, counts);
@@ -178,7 +195,7 @@ static void test_sharing_and_copying_leaves(void **state)
     phys_t second = put(&parent, 4);
     phys_t third = put(&parent, 1000);
     uint64_t taken = counter_read(COUNTER_PAGE_ALLOC);
-    assert_int_equal(slot_table_share(&parent, &child), OK);
+    assert_int_equal(share(&parent, &child), OK);
     assert_in_range(counted(COUNTER_PAGE_ALLOC, taken), 0, 1); /* a slab for the array, no more */
 
     struct leaf *leaf = slot_table_leaf(&parent, 3);
@@ -186,7 +203,7 @@ static void test_sharing_and_copying_leaves(void **state)
     assert_int_equal(leaf_frame(leaf)->references, 2);
     assert_int_equal(frame_of(first)->references, 1);
     assert_false(leaf_is_exclusive(leaf));
-    assert_int_equal(child.resident, 3);
+    assert_int_equal(slot_table_resident(&child), 3);
 
     struct leaf *copy = own(&child, 3, &before);
     assert_ptr_equal(before, leaf);
@@ -206,7 +223,7 @@ static void test_sharing_and_copying_leaves(void **state)
     assert_int_equal(frame_of(second)->references, 1);
     assert_true(leaf_is_exclusive(leaf) && leaf_is_exclusive(copy));
     page = put(&child, 4); /* the one before goes with its last reference */
-    assert_int_equal(child.resident, 3);
+    assert_int_equal(slot_table_resident(&child), 3);
 
     assert_int_equal(end(&parent), 2);
     assert_int_equal(page_at(&child, 1000), third.value);
@@ -223,7 +240,7 @@ static void test_dropping_ranges(void **state)
     slot_table_init(&table, 512 * 4);
     for (uint64_t slot = 0; slot < 512 * 4; slot++)
         (void)put(&table, slot);
-    assert_int_equal(slot_table_share(&table, &other), OK);
+    assert_int_equal(share(&table, &other), OK);
     (void)own(&table, 511, &before);
     (void)own(&table, 512 * 3, &before);
 
@@ -231,7 +248,7 @@ static void test_dropping_ranges(void **state)
     struct dropped gone = drop(&table, 256, 256 + 1024 + 1);
     assert_int_equal(gone.dropped, 256 + 1024 + 1);
     assert_int_equal(gone.freed, 0);
-    assert_int_equal(table.resident, 2048 - 1281);
+    assert_int_equal(slot_table_resident(&table), 2048 - 1281);
     assert_int_equal(leaf_frame(slot_table_leaf(&table, 0))->live, 256);
     assert_null(slot_table_leaf(&table, 512));
     assert_int_equal(leaf_frame(slot_table_leaf(&other, 512))->references, 1);
@@ -246,7 +263,7 @@ static void test_dropping_ranges(void **state)
     gone = drop(&table, 0, 2048);
     assert_int_equal(gone.dropped, 767);
     assert_int_equal(gone.freed, 0);
-    assert_int_equal(table.resident, 0);
+    assert_int_equal(slot_table_resident(&table), 0);
     assert_null(slot_table_leaf(&table, 0));
     assert_int_equal(end(&table), 0);
     assert_int_equal(end(&other), 1048);
@@ -277,7 +294,7 @@ static void check_model(const struct model *model)
         assert_int_equal(page ? *content(page) : 0, model->pages[slot]);
         resident += page != 0;
     }
-    assert_int_equal(model->table.resident, resident);
+    assert_int_equal(slot_table_resident(&model->table), resident);
 }
 
 static void model_put(struct model *model, uint64_t slot, uint64_t serial)
@@ -317,7 +334,7 @@ static void model_step(struct model *models, struct random *random, uint64_t ser
         (void)end(&model->table);
         model->exists = false;
     } else if (random_below(random, 10) == 0 && !other->exists) {
-        assert_int_equal(slot_table_share(&model->table, &other->table), OK);
+        assert_int_equal(share(&model->table, &other->table), OK);
         memcpy(other->pages, model->pages, sizeof(other->pages));
         other->exists = true;
     } else if (random_below(random, 10) == 0) {
@@ -370,7 +387,7 @@ static void test_what_fails_leaves_nothing(void **state)
         uint64_t with_one = mm_free_bytes();
         for (unsigned nth = 1; nth <= shapes[i].height; nth++) {
             mm_inject((struct mm_inject){.nth = nth});
-            assert_int_equal(slot_table_share(&table, &copy), ENOMEM);
+            assert_int_equal(share(&table, &copy), ENOMEM);
             assert_int_equal(mm_free_bytes(), with_one);
         }
         mm_inject((struct mm_inject){0});
@@ -388,7 +405,7 @@ static void test_a_reserved_copy_cannot_fail(void **state)
     struct leaf *leaf, *before;
     slot_table_init(&table, 1000);
     (void)put(&table, 1);
-    assert_int_equal(slot_table_share(&table, &other), OK);
+    assert_int_equal(share(&table, &other), OK);
     for (int i = 0; i < 3; i++)
         assert_int_equal(frame_reserve_add(&frames_ahead), OK);
     mm_inject((struct mm_inject){.nth = 1, .every = true});

@@ -4,9 +4,18 @@
 
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include <cmocka.h>
+
+/* Of the thread sanitizer, under which a child cannot have threads. */
+void __tsan_init(void) __attribute__((weak));
+
+static inline bool child_has_threads(void)
+{
+    return !__tsan_init;
+}
 
 #endif

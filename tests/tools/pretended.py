@@ -47,7 +47,7 @@ class Tree:
 
     def pagelab(self, *words: str, stdin: bytes = b"") -> subprocess.CompletedProcess[str]:
         done = subprocess.run([str(self.path / "tools" / "pagelab"), *words], input=stdin,
-                              capture_output=True, env=self.environment, cwd=self.path, timeout=60,
+                              capture_output=True, env=self.environment, cwd=self.path, timeout=180,
                               check=False)
         return subprocess.CompletedProcess(done.args, done.returncode, done.stdout.decode(),
                                            done.stderr.decode())

@@ -80,7 +80,7 @@ def test_serial_port(tree: Tree) -> None:
         data = Stream().whole()
         while data:
             data = data[os.write(ours, data[:512]):]
-        output, errors = process.communicate(timeout=30)
+        output, errors = process.communicate(timeout=180)
     os.close(ours)
     os.close(theirs)
     assert process.returncode == 0, errors

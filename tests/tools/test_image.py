@@ -8,7 +8,7 @@ from pretended import Tree
 
 def make(tree: Tree, *words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([tree.path / "tools" / "make-image", *words], cwd=tree.path,
-                          capture_output=True, text=True, timeout=60, check=False)
+                          capture_output=True, text=True, timeout=180, check=False)
 
 
 def read(image: Path, name: str) -> bytes:

@@ -1,23 +1,17 @@
 """tools/lint must still find what it looks for."""
 
-import importlib.machinery
-import importlib.util
 from pathlib import Path
 from types import ModuleType
 
 import pytest
+import scripts
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(scope="module")
 def lint() -> ModuleType:
-    loader = importlib.machinery.SourceFileLoader("lint", str(ROOT / "tools/lint"))
-    spec = importlib.util.spec_from_loader("lint", loader)
-    assert spec is not None
-    module = importlib.util.module_from_spec(spec)
-    loader.exec_module(module)
-    return module
+    return scripts.load("tools/lint")
 
 
 @pytest.mark.parametrize("name, header, allowed", [

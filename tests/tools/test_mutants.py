@@ -1,13 +1,12 @@
 """tests/mutants/run must say of a mutant what became of it. Needs `make host`."""
 
-import importlib.machinery
-import importlib.util
 import re
 import subprocess
 from pathlib import Path
 from types import ModuleType
 
 import pytest
+import scripts
 
 ROOT = Path(__file__).resolve().parents[2]
 HEAD = "Item: B1\nBug: what is wrong, told\n    in two lines.\nCatcher: test_ground test_crc32_is_zlibs\n\n"
@@ -15,12 +14,7 @@ HEAD = "Item: B1\nBug: what is wrong, told\n    in two lines.\nCatcher: test_gro
 
 @pytest.fixture(scope="module")
 def runner() -> ModuleType:
-    loader = importlib.machinery.SourceFileLoader("mutants_run", str(ROOT / "tests/mutants/run"))
-    spec = importlib.util.spec_from_loader("mutants_run", loader)
-    assert spec is not None
-    module = importlib.util.module_from_spec(spec)
-    loader.exec_module(module)
-    return module
+    return scripts.load("tests/mutants/run")
 
 
 def patch(old: str, new: str, file: str = "core/crc32.c") -> str:

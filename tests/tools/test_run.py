@@ -5,11 +5,14 @@ import re
 import signal
 import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from fake_stream import Stream
 from pretended import Tree
+
+SECONDS = 120  # for what takes a moment on a machine that is not busy
 
 
 def appended(tree: Tree) -> list[str]:
@@ -144,11 +147,12 @@ def test_qemu_complains(tree: Tree) -> None:
 
 
 def test_hang(tree: Tree) -> None:
-    tree.pretend(Stream().begin(1).line("[0.1] last words").data, then="exec sleep 60")
+    tree.pretend(Stream().begin(1).line("[0.1] last words").data, then="exec sleep 1000")
     done = tree.run("--silence", "0.5")
     assert done.returncode == 4
     assert "hang: nothing came for" in done.stderr
     assert "last words" in done.stderr
+    assert re.search(r"^QEMU was: \S*qemu-system-x86_64 .* -serial stdio", done.stderr, re.M)
     assert rows(tree.path / "out" / "meta.csv")[1][0] == "pagelab_version"
 
 
@@ -160,54 +164,56 @@ def test_timeout(tree: Tree) -> None:
 
 
 def test_halt_at_the_end(tree: Tree) -> None:
-    tree.pretend(Stream().begin(0).done(0, 0, 0, 1).data, then="exec sleep 60")
+    tree.pretend(Stream().begin(0).done(0, 0, 0, 1).data, then="exec sleep 1000")
     assert tree.run("on-exit=halt").returncode == 1
+
+
+def becomes_true(condition: Callable[[], bool]) -> bool:
+    deadline = time.monotonic() + SECONDS
+    while not condition() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return condition()
+
+
+def heed_interrupts() -> None:
+    """Whoever starts the tests in the background of a shell starts them with interrupts ignored."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def test_interrupt_keeps_what_came(tree: Tree) -> None:
     whole = Stream().whole()
-    tree.pretend(whole[:whole.index(b"ok 2 fork-cow")], then="exec sleep 60")
+    tree.pretend(whole[:whole.index(b"ok 2 fork-cow")], then="exec sleep 1000")
     with subprocess.Popen([tree.path / "tools" / "pagelab", "run", "--firmware", "firmware.fd",
                            "--out", "out", "--", "-accel", "tcg"], env=tree.environment,
-                          cwd=tree.path, stderr=subprocess.PIPE,
-                          stdout=subprocess.PIPE) as process:
+                          cwd=tree.path, stderr=subprocess.PIPE, stdout=subprocess.PIPE,
+                          preexec_fn=heed_interrupts) as process:
         log = tree.path / "out" / "console.log"
-        deadline = time.monotonic() + 20
-        while time.monotonic() < deadline:
-            if log.exists() and b"ok 2 pages=4096" in log.read_bytes():
-                break
-            time.sleep(0.05)
+        assert becomes_true(lambda: log.exists() and b"ok 2 pages=4096" in log.read_bytes())
         process.send_signal(signal.SIGINT)
-        output, errors = process.communicate(timeout=20)
+        output, errors = process.communicate(timeout=SECONDS)
     assert process.returncode == 130
     assert b"interrupted; what was received is kept" in errors
     assert len(rows(tree.path / "out" / "timings.csv")) == 6
 
 
-def ends_soon(pid: int) -> bool:
+def has_ended(pid: int) -> bool:
     """Gone, or a zombie that nobody has waited for."""
-    deadline = time.monotonic() + 5
-    while time.monotonic() < deadline:
-        try:
-            if ") Z " in Path(f"/proc/{pid}/stat").read_text():
-                return True
-        except FileNotFoundError:
-            return True
-        time.sleep(0.05)
-    return False
+    try:
+        return ") Z " in Path(f"/proc/{pid}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return True
 
 
 def test_qemu_dies_with_us(tree: Tree) -> None:
-    tree.pretend_script(f"echo $$ > {tree.path}/pid; echo; exec sleep 60")
+    tree.pretend_script(f"echo $$ > {tree.path}/pid; echo; exec sleep 1000")
     with subprocess.Popen([tree.path / "tools" / "pagelab", "run", "--firmware", "firmware.fd",
                            "--out", "out", "--", "-accel", "tcg"], env=tree.environment,
                           cwd=tree.path, stdout=subprocess.DEVNULL,
                           stderr=subprocess.DEVNULL) as process:
         pid_file = tree.path / "pid"
-        while not (pid_file.exists() and pid_file.read_text()):
-            time.sleep(0.05)
+        assert becomes_true(lambda: pid_file.exists() and pid_file.read_text().endswith("\n"))
         process.kill()
-    assert ends_soon(int(pid_file.read_text()))
+    assert becomes_true(lambda: has_ended(int(pid_file.read_text())))
 
 
 def test_second_run_in_one_directory(tree: Tree) -> None:

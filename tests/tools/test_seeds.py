@@ -95,4 +95,5 @@ def test_catchers_exist() -> None:
             scenario = catcher[2].removeprefix("run=")
             assert (ROOT / "scenarios" / f"{scenario}.scn").exists(), path.name
         else:
-            assert re.search(rf"\b{catcher[2]}\b", (ROOT / f"tests/host/{catcher[1]}.c").read_text()), path.name
+            program = (ROOT / "tests/host" / catcher[1].removeprefix("tsan/")).with_suffix(".c")
+            assert re.search(rf"\b{catcher[2]}\b", program.read_text()), path.name

@@ -26,6 +26,7 @@ PageLab, a laboratory for virtual memory.\r
 \r
 pagelab\\pagelab.cfg   boot parameters\r
 pagelab\\scenarios\\    your own scenarios: NAME.scn, checked at start, shown in the menu\r
+pagelab\\ramdisk.img   what RAM disks of scenarios begin with, if it is there\r
 """
 
 DESCRIPTION = """\

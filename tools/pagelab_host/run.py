@@ -2,6 +2,7 @@
 
 import argparse
 import difflib
+import shlex
 import signal
 import sys
 import tempfile
@@ -199,6 +200,7 @@ class Runner:
             print("the console's last lines:", file=sys.stderr)
         for line in tail:
             print(f"  | {printable(line)}", file=sys.stderr)
+        print(f"QEMU was: {shlex.join(self.arguments)}", file=sys.stderr)
 
 
 def _interrupt(_signal: int, _frame: FrameType | None) -> None:
