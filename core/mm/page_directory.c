@@ -448,12 +448,13 @@ __attribute__((noinline)) static bool clear_table(const struct table_walk *walk,
     return table_end_if_empty(table);
 }
 
-/* Clears entries of one table that keeps others. False: there is no table, or it may be empty now. */
+/* Clears entries of one table that keeps others. False: there is no table, or it may be empty now. The
+ * directory may have ended while its lock was waited for. */
 static inline bool clear_some(struct page_directory *directory, uint64_t base, uint64_t end,
                               struct tlb_gather *gather) REQUIRES(directory->lock)
 {
     struct table_place place;
-    if (base / TABLE_BYTES != (end - 1) / TABLE_BYTES ||
+    if (base / TABLE_BYTES != (end - 1) / TABLE_BYTES || directory->table_count == 0 ||
         !page_directory_find(directory, base, &place))
         return false;
     table_lock_held(place.table);
