@@ -126,7 +126,7 @@ static void write_protect_regions(struct object *object, struct tlb_gather *gath
         struct tlb_gather other;
         tlb_gather_init(&other);
         page_directory_write_protect(&region->space->directory, region->node.base, region->node.end,
-                                     object->exclusive ? gather : &other);
+                                     object_is_exclusive(object) ? gather : &other);
         tlb_gather_flush(&other, region->space);
     }
 }
@@ -137,7 +137,9 @@ result_t anonymous_fork_into(struct anonymous *parent, struct anonymous *child,
     struct frame_batch batch;
     uint64_t freed = 0;
     uint64_t dropped = 0;
-    child->object.exclusive = parent->object.exclusive;
+    /* The child's regions will lie as the parent's do. */
+    child->object.company = (child->object.company & OBJECT_WATCHED) |
+                            (parent->object.company & (OBJECT_SHARED | OBJECT_SCATTERED));
     child->object.placed = true;
     child->purgeable = parent->purgeable;
     child->is_volatile = false;
@@ -211,6 +213,8 @@ result_t anonymous_reserve_discard(struct object *object, uint64_t first_slot, u
     struct anonymous *anonymous = anonymous_of(object);
     result_t result = OK;
     uint64_t edges[2];
+    if (LIKELY(!anonymous->forked))
+        return OK; /* nothing is shared */
     object_hold(&anonymous->object);
     unsigned count = shared_edges(anonymous, first_slot, first_slot + slot_count, edges);
     for (; UNLIKELY(count > 0) && result == OK; count--)
@@ -257,7 +261,7 @@ static inline bool discard_page(struct anonymous *anonymous, uint64_t slot)
         leaf_frame(leaf)->live--;
         freed = __atomic_fetch_sub(&slot_frame(data)->references, 1, __ATOMIC_ACQ_REL) == 1;
         if (freed != 0)
-            frames_give_run(slot_phys(data), 1); /* not for slabs to come: a hole may grow */
+            frames_give_apart(slot_phys(data)); /* not for slabs to come: a hole may grow */
     }
     lose_slots(anonymous, 1, data != 0, freed);
     return true;

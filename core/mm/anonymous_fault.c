@@ -132,7 +132,7 @@ static void follow_copied_leaf(struct object *object, struct region *region, uin
             __atomic_store_n(&locked->table->shows, leaf, __ATOMIC_RELAXED);
         return;
     }
-    if (object->exclusive && !object->scattered) {
+    if ((object->company & (OBJECT_SHARED | OBJECT_SCATTERED)) == 0) {
         follow_in_region(region, leaf_slot, before, leaf);
         return;
     }
@@ -367,7 +367,7 @@ fault_write(struct anonymous *anonymous, struct region *region, uint64_t address
         page_directory_prune(&region->space->directory, address);
         return out_of_memory();
     }
-    if (UNLIKELY(!anonymous->object.exclusive) && own.event != COUNTER_FAULT_RESIDENT)
+    if (UNLIKELY(!object_is_exclusive(&anonymous->object)) && own.event != COUNTER_FAULT_RESIDENT)
         object_unmap_slots_everywhere_but(&anonymous->object, slot, 1, region);
     /* What that removed may have been the last entry of the very table. */
     if (UNLIKELY(table_place_lock(&region->space->directory, address, &place) != OK)) {
@@ -521,8 +521,9 @@ struct fault_result anonymous_fault_locked(struct anonymous *anonymous, struct r
 
 /* --- pages with content from elsewhere ------------------------------------------------------------------- */
 
-struct leaf *anonymous_copy_in(struct anonymous *anonymous, struct region *region, uint64_t slot,
-                               phys_t source)
+__attribute__((always_inline)) static inline struct leaf *
+copy_in(struct anonymous *anonymous, struct region *region, uint64_t slot, phys_t source)
+    REQUIRES(anonymous->object.lock)
 {
     phys_t page;
     bool promised = anonymous->committed;
@@ -541,11 +542,17 @@ struct leaf *anonymous_copy_in(struct anonymous *anonymous, struct region *regio
     return leaf;
 }
 
+struct leaf *anonymous_copy_in(struct anonymous *anonymous, struct region *region, uint64_t slot,
+                               phys_t source)
+{
+    return copy_in(anonymous, region, slot, source);
+}
+
 struct fault_result anonymous_fault_copy(struct anonymous *anonymous, struct region *region,
                                          uint64_t address, struct table_place *place, phys_t source)
 {
     uint64_t slot = region_slot(region, address);
-    struct leaf *leaf = anonymous_copy_in(anonymous, region, slot, source);
+    struct leaf *leaf = copy_in(anonymous, region, slot, source);
     if (UNLIKELY(!leaf))
         return out_of_memory();
     object_unmap_slot_elsewhere(&anonymous->object, slot, region);

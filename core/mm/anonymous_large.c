@@ -82,7 +82,7 @@ static result_t map_large(struct anonymous *anonymous, struct region *region, ui
     }
 
     /* Others may have read zeros. */
-    if (!anonymous->object.exclusive)
+    if (!object_is_exclusive(&anonymous->object))
         object_unmap_slots_everywhere_but(&anonymous->object, slot, LEAF_SLOTS, region);
     lock_acquire(&directory->lock);
     entry_store(upper, entry_page(slot_phys(leaf->slots[0]), region->entry_bits, 2));

@@ -25,6 +25,13 @@ static inline bool anonymous_has_page(const struct anonymous *anonymous, uint64_
     return leaf && leaf->slots[slot % LEAF_SLOTS] != 0;
 }
 
+/* The same without a lock, in a fault: a guess, until it is asked again with one. */
+static inline bool anonymous_seems_to_have_page(const struct anonymous *anonymous, uint64_t slot)
+{
+    const struct leaf *leaf = slot_table_leaf(&anonymous->table, slot);
+    return leaf && slot_seems_filled(leaf, slot);
+}
+
 /* Gives an empty slot a page with this content and returns its leaf; entries are the caller's to look
  * after. NULL: no memory, and nothing changed. */
 struct leaf *anonymous_copy_in(struct anonymous *anonymous, struct region *region, uint64_t slot,

@@ -187,6 +187,19 @@ static void audit_large(struct audit *audit, struct space *space, const struct t
     }
 }
 
+/* A table that says which leaf it shows must show it: a fork believes that. What no leaf holds is never writable. */
+static void audit_leaf_shown(struct audit *audit, const struct frame *table, unsigned index,
+                             entry_t entry)
+{
+    const struct leaf *leaf = table->shows;
+    if (table->shows == TABLE_MIXED || !entry_is_writable(entry))
+        return;
+    if (!leaf || leaf_frame(leaf)->kind != FRAME_LEAF ||
+        slot_phys(leaf->slots[index]).value != entry_phys(entry).value)
+        audit_fail(audit, "table 0x%lx does not show its leaf at entry %u", frame_address(table),
+                   index);
+}
+
 static void audit_table(struct audit *audit, struct space *space, const struct table_walk *walk)
 {
     if (table_walk_is_large(walk)) {
@@ -206,6 +219,7 @@ static void audit_table(struct audit *audit, struct space *space, const struct t
         uint64_t address = walk->table_base + i * PAGE_SIZE;
         audit_entry(audit, space, address, entries[i]);
         audit_shown(audit, space, address, entries[i], *walk->upper);
+        audit_leaf_shown(audit, table, i, entries[i]);
     }
     if (live != table->live || live == 0)
         audit_fail(audit, "table 0x%lx has %u entries and says %u", frame_address(table), live,

@@ -75,8 +75,7 @@ result_t file_private_create(struct object *object, uint64_t first_page, uint64_
         return ENOMEM;
     }
     anonymous_init(&private->anonymous, commit ? COMMIT_ON : COMMIT_OFF);
-    private->anonymous.object.exclusive = true;
-    private->anonymous.object.watched = true;
+    private->anonymous.object.company = OBJECT_WATCHED;
     join_file(private);
     *overlay = &private->anonymous.object;
     return OK;
@@ -101,7 +100,7 @@ static result_t private_fork(struct object *object, struct tlb_gather *gather, s
         alloc(parent->file, parent->first_page, object->page_count, object->phase);
     if (!child)
         return ENOMEM;
-    child->anonymous.object.watched = true;
+    child->anonymous.object.company |= OBJECT_WATCHED;
     if (anonymous_fork_into(&parent->anonymous, &child->anonymous, gather) != OK) {
         heap_free(child, sizeof *child);
         return ENOMEM;
@@ -206,18 +205,26 @@ fault_through(struct file_private *private, struct region *region, uint64_t page
     return result;
 }
 
+/* False: the slot has nothing. */
+static bool fault_on_own(struct file_private *private, struct region *region, uint64_t address,
+                         unsigned access, struct fault_result *result)
+{
+    lock_acquire(&private->anonymous.object.lock);
+    bool has_page = anonymous_has_page(&private->anonymous, region_slot(region, address));
+    if (has_page)
+        *result = anonymous_fault_locked(&private->anonymous, region, address, access);
+    lock_release(&private->anonymous.object.lock);
+    return has_page;
+}
+
 static struct fault_result private_fault(struct object *object, struct region *region,
                                          uint64_t address, unsigned access)
 {
     struct file_private *private = private_of(object);
     struct fault_result result;
     uint64_t slot = region_slot(region, address);
-    lock_acquire(&private->anonymous.object.lock);
-    bool has_page = anonymous_has_page(&private->anonymous, slot);
-    if (has_page)
-        result = anonymous_fault_locked(&private->anonymous, region, address, access);
-    lock_release(&private->anonymous.object.lock);
-    if (has_page)
+    if (anonymous_seems_to_have_page(&private->anonymous, slot) &&
+        fault_on_own(private, region, address, access, &result))
         return result;
 
     lock_acquire(&private->file->object.lock);

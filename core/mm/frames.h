@@ -138,6 +138,8 @@ result_t frames_take_large(enum frame_source source, phys_t *first);
 void frames_return_large(enum frame_source source, phys_t first);
 /* Frees a frame whose references have come to 0 (they are set to 0 here). O(1), amortised. */
 void frames_give(phys_t frame);
+/* The same, but whoever takes one next does not get it: its neighbours may become free. */
+void frames_give_apart(phys_t frame);
 void frames_give_run(phys_t first, uint64_t count);
 
 /* Sets frames aside: ENOMEM when fewer are unpromised. And gives back what was set aside. */

@@ -5,10 +5,16 @@
 #include "core/mm/space.h"
 #include "core/write_window.h"
 
+void object_set_exclusive(struct object *object, bool exclusive)
+{
+    uint8_t others = object->company & (uint8_t)~OBJECT_SHARED;
+    object->company = exclusive ? others : others | OBJECT_SHARED;
+}
+
 void object_name(struct object *object)
 {
     object->named = true;
-    object->exclusive = false;
+    object_set_exclusive(object, false);
     lock_acquire(&mm.lock);
     list_add_last(&mm.named, &object->named_link);
     lock_release(&mm.lock);

@@ -93,18 +93,21 @@ struct object_ops {
     void (*audit)(struct object *object, struct audit *audit);
 };
 
+enum object_company {
+    OBJECT_SHARED = 1,  /* a name reaches it, or slots are shown twice: it is not exclusive */
+    OBJECT_WATCHED = 2, /* its file looks at its regions */
+    OBJECT_SCATTERED =
+        4, /* a piece was moved away from the others: one leaf may be in several tables */
+};
+
 struct object {
     const struct object_ops *ops; /* immutable */
     struct lock lock;
     uint32_t references; /* atomic */
     uint16_t phase;      /* 0..511; immutable once mapped */
-    /* No name reaches the object and no slot is shown twice: its regions are pieces of one. Then what
-     * a piece stops showing is gone, and only the piece at hand need be looked at. */
-    bool exclusive;
-    bool watched;   /* exclusive, but its file looks at its regions */
-    bool placed;    /* has been mapped: the phase is final */
-    bool scattered; /* a piece was moved away from the others: one leaf may be in several tables */
-    bool named;     /* in mm.named; scripts can reach it without a region */
+    uint8_t company;     /* why it is not alone: enum object_company, or-ed */
+    bool placed;         /* has been mapped: the phase is final */
+    bool named;          /* in mm.named; scripts can reach it without a region */
     uint64_t page_count;
     struct list_node regions; /* struct region.object_link */
     struct list_node named_link;
@@ -120,10 +123,8 @@ static inline void object_init(struct object *object, const struct object_ops *o
     lock_init(&object->lock, RANK_OBJECT, "object");
     object->references = 1;
     object->phase = phase;
-    object->exclusive = false;
-    object->watched = false;
+    object->company = OBJECT_SHARED;
     object->placed = false;
-    object->scattered = false;
     object->named = false;
     object->page_count = page_count;
     list_init(&object->regions);
@@ -144,11 +145,20 @@ static inline void object_put(struct object *object)
         object->ops->release(object);
 }
 
+/* Are its regions pieces of one, with no slot shown twice and no name that reaches it? Then what a piece stops showing
+ * is gone, and only the piece at hand need be looked at. */
+static inline bool object_is_exclusive(const struct object *object)
+{
+    return (object->company & OBJECT_SHARED) == 0;
+}
+
+void object_set_exclusive(struct object *object, bool exclusive);
+
 /* Is the object known to its regions' space only, and shown there one leaf a page table? Then the space's lock
  * guards its list of regions. Changes only while faults are kept off. */
 static inline bool object_is_alone(const struct object *object)
 {
-    return object->exclusive && !object->watched && !object->scattered;
+    return object->company == 0;
 }
 
 /* For an operation on the space that keeps faults off: nobody else uses the object until it is released, which is why
@@ -209,7 +219,7 @@ void object_unmap_slots_everywhere_but(struct object *object, uint64_t slot, uin
 static inline void object_unmap_slot_elsewhere(struct object *object, uint64_t slot,
                                                const struct region *region) REQUIRES(object->lock)
 {
-    if (!object->exclusive)
+    if (!object_is_exclusive(object))
         object_unmap_slots_everywhere_but(object, slot, 1, region);
 }
 

@@ -190,7 +190,7 @@ void page_directory_change_shown(struct table_place place, const void *leaf);
 static inline void page_directory_set(struct table_place *place, entry_t entry, const void *leaf)
 {
     struct frame *table = place->table;
-    if (leaf && UNLIKELY(table->shows != leaf))
+    if (leaf && UNLIKELY(table->shows != leaf) && LIKELY(table->shows != TABLE_MIXED))
         page_directory_change_shown(*place, leaf);
     table->live = (uint16_t)(table->live + !entry_is_present(entry_peek(place->entry)));
     entry_store(place->entry, entry);
@@ -214,9 +214,6 @@ static inline void page_directory_unmap(struct page_directory *directory, uint64
  * it. O(present). */
 void page_directory_protect(struct page_directory *directory, uint64_t base, uint64_t end,
                             uint64_t bits, struct tlb_gather *gather);
-/* The same for a page that no large page maps, of a space whose lock is held, and not in a section: without
- * the directory's lock. True: the flush is the caller's. */
-bool page_directory_protect_page(struct page_directory *directory, uint64_t address, uint64_t bits);
 /* Takes write permission from a range, at the level above where the table is not mixed. O(tables). */
 void page_directory_write_protect(struct page_directory *directory, uint64_t base, uint64_t end,
                                   struct tlb_gather *gather);

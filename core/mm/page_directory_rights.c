@@ -1,13 +1,7 @@
 /* Changing the rights of what page tables map. See page_directory.h. */
-#include "core/mm/page_directory.h"
-#include "core/mm/section.h"
-#include "core/mm/table_walk.h"
+#include "core/mm/page_directory_rights.h"
 
-/* A present entry becomes (entry & keep) | set. */
-struct rights_change {
-    entry_t keep;
-    entry_t set;
-};
+#include "core/mm/table_walk.h"
 
 /* Changes `count` entries of which so many may be present that a whole flush will do. */
 __attribute__((noinline)) static void protect_many(entry_t *entries, unsigned count,
@@ -81,43 +75,13 @@ static void protect_tables(struct page_directory *directory, uint64_t base, uint
     }
 }
 
-static inline struct rights_change change_to(uint64_t bits)
-{
-    entry_t rights = ENTRY_WRITE | ENTRY_NO_EXEC | ENTRY_USER;
-    return (struct rights_change){
-        .keep = ~rights | (bits & ENTRY_WRITE),
-        .set = entry_without_write(bits),
-    };
-}
-
 void page_directory_protect(struct page_directory *directory, uint64_t base, uint64_t end,
                             uint64_t bits, struct tlb_gather *gather)
 {
-    struct rights_change change = change_to(bits);
+    struct rights_change change = rights_change_to(bits);
     lock_acquire(&directory->lock);
     protect_tables(directory, base, end, &change, gather);
     lock_release(&directory->lock);
-}
-
-/* The space's lock keeps the directory; its tables may go, but then there is nothing to change. */
-bool page_directory_protect_page(struct page_directory *directory, uint64_t address, uint64_t bits)
-{
-    struct cpu *cpu = machine_cpu();
-    struct rights_change change = change_to(bits);
-    struct table_place place;
-    bool changed = false;
-    section_enter(cpu);
-    if (LIKELY(page_directory_find(directory, address, &place)) &&
-        LIKELY(table_lock(place.table))) {
-        entry_t old = entry_peek(place.entry);
-        entry_t new = (old & change.keep) | change.set;
-        changed = entry_is_present(old) && new != old;
-        if (changed)
-            entry_store(place.entry, new);
-        table_place_unlock(&place);
-    }
-    section_leave(cpu);
-    return changed;
 }
 
 /* --- taking W from all ----------------------------------------------------------------------------------- */

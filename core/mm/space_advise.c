@@ -7,7 +7,7 @@
 
 static bool can_forget(const struct region *region)
 {
-    return region->object->exclusive && region->object->ops->forget;
+    return object_is_exclusive(region->object) && region->object->ops->forget;
 }
 
 /* Of a range whose lowest region is `first`, and which is busy. */

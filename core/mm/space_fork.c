@@ -14,7 +14,7 @@ struct fork {
 /* Private objects that others know may be forked from other spaces as well. */
 static void lock_forks(struct fork *fork, const struct object *object) NO_LOCK_ANALYSIS
 {
-    if (LIKELY(object->exclusive) || fork->locked)
+    if (LIKELY(object_is_exclusive(object)) || fork->locked)
         return;
     lock_acquire(&mm.fork_lock);
     fork->locked = true;
@@ -79,8 +79,8 @@ static void end_region(struct region *region, result_t result)
         return;
     if (!region->shared) {
         object->fork_copy = NULL;
-    } else if (result == OK && object->exclusive) {
-        object->exclusive = false;
+    } else if (result == OK && object_is_exclusive(object)) {
+        object_set_exclusive(object, false);
     }
 }
 

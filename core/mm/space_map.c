@@ -71,7 +71,7 @@ __attribute__((always_inline)) static inline struct object *get_object(const str
     if (anonymous_create(args->size_bytes >> PAGE_SHIFT, args->commit ? COMMIT_ON : COMMIT_OFF,
                          &object) != OK)
         return NULL;
-    object->exclusive = true;
+    object->company = 0;
     return object;
 }
 

@@ -350,8 +350,8 @@ static void move_region(struct move *move, struct region *region, struct tlb_gat
     if (region->object)
         region_set_first_slot(region, first_slot);
     region_release(region);
-    if (!whole)
-        region->object->scattered = true;
+    if (!whole && object_is_exclusive(region->object))
+        region->object->company |= OBJECT_SCATTERED;
 }
 
 static void move_regions(struct move *move) REQUIRES(move->space->lock)

@@ -8,6 +8,7 @@
 #include "core/check.h"
 #include "core/mm/internal.h"
 #include "core/mm/object.h"
+#include "core/mm/page_directory_rights.h"
 #include "core/mm/reclaim.h"
 #include "core/mm/region_cut.h"
 #include "core/mm/space.h"
@@ -73,8 +74,10 @@ static void change_region(struct region *region, struct range range, unsigned pr
 
 /* Merges what now fits: the region, which is held, and its neighbours, but for those that are cut off it and one
  * that the range does not touch. Returns what has become of it. */
-static inline struct region *merge_around(struct region *region, uint64_t end,
-                                          const struct region *front, struct dead_regions *dead)
+__attribute__((always_inline)) static inline struct region *merge_around(struct region *region,
+                                                                         uint64_t end,
+                                                                         const struct region *front,
+                                                                         struct dead_regions *dead)
 {
     struct region *before = front ? NULL : region_of_node(region_tree_previous(&region->node));
     struct region *after =

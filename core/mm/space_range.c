@@ -10,7 +10,7 @@
 /* Is what this part showed to be discarded, rather than released with the object or kept? */
 static bool must_discard(const struct region *region, bool whole)
 {
-    return region->object && region->object->exclusive &&
+    return region->object && object_is_exclusive(region->object) &&
            !(whole && __atomic_load_n(&region->object->references, __ATOMIC_RELAXED) == 1);
 }
 

@@ -27,7 +27,7 @@ static result_t extend_object(struct region *region, uint64_t more_bytes)
     uint64_t slot_count = more_bytes >> PAGE_SHIFT;
     if (!object)
         return OK;
-    if (object->exclusive)
+    if (object_is_exclusive(object))
         return shown_by_another(object, end_slot, slot_count)
                    ? ENOMEM
                    : object->ops->extend(object, end_slot, slot_count);
@@ -105,7 +105,7 @@ static void set_exclusive(struct space *space, struct object *object,
 {
     space_set_busy(space, space_everywhere(space));
     lock_acquire(&object->lock);
-    object->exclusive = exclusive;
+    object_set_exclusive(object, exclusive);
     lock_release(&object->lock);
     space_end_busy(space);
 }
@@ -115,7 +115,7 @@ static result_t share_locked(struct space *space, struct map_args *args, struct 
                              virt_t *base) REQUIRES(space->lock)
 {
     struct object *object = source->object;
-    bool was_exclusive = object->exclusive;
+    bool was_exclusive = object_is_exclusive(object);
     bool was_shared = source->shared;
     args->object = object;
     args->prot = source->prot;

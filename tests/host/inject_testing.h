@@ -136,9 +136,8 @@ static inline uint64_t structure_of(struct space *space)
                           (uint64_t)region->shared << 16 ^ (uint64_t)region->stack << 17 ^
                           (uintptr_t)object);
         if (object)
-            hash =
-                splitmix64(hash ^ object->references ^ object->page_count << 8 ^
-                           (uint64_t)object->exclusive << 62 ^ (uint64_t)object->scattered << 63);
+            hash = splitmix64(hash ^ object->references ^ object->page_count << 8 ^
+                              (uint64_t)object->company << 61);
     }
     return hash;
 }

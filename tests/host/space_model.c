@@ -312,9 +312,9 @@ static void compare_page(struct model_space *at, uint64_t index)
                   (unsigned long long)address, (void *)region->object);
     if (!region->object)
         return;
-    model_require(region->object->exclusive == page->memory->exclusive,
+    model_require(object_is_exclusive(region->object) == page->memory->exclusive,
                   "%#llx: the object is%s exclusive", (unsigned long long)address,
-                  region->object->exclusive ? "" : " not");
+                  object_is_exclusive(region->object) ? "" : " not");
     compare_content(page, region, address);
 }
 

@@ -278,6 +278,20 @@ static void test_a_mixed_table_that_is_protected_as_a_whole(void **state)
                 frame_text(place.table));
 }
 
+static void test_a_table_that_shows_another_leaf(void **state)
+{
+    (void)state;
+    struct table_place place = place_at(parent, BASE + 250 * PAGE_SIZE);
+    const void *shown = place.table->shows;
+    assert_ptr_equal(shown, leaf_at(parent, BASE + 250 * PAGE_SIZE));
+    place.table->shows = leaf_at(parent, BASE + 710 * PAGE_SIZE);
+    expect_finding("does not show its leaf", frame_text(place.table));
+    place.table->shows = NULL;
+    expect_finding("does not show its leaf", frame_text(place.table));
+    place.table->shows = shown;
+    assert_audit();
+}
+
 /* --- regions, objects, heap --------------------------------------------------------------------------------- */
 
 static void test_a_wrong_hole(void **state)
@@ -338,6 +352,7 @@ int main(void)
         cmocka_unit_test(test_entries_where_nothing_is_mapped),
         cmocka_unit_test(test_wrong_counts_of_entries_and_tables),
         cmocka_unit_test(test_a_mixed_table_that_is_protected_as_a_whole),
+        cmocka_unit_test(test_a_table_that_shows_another_leaf),
         cmocka_unit_test(test_a_wrong_hole),
         cmocka_unit_test(test_a_region_of_another_space),
         cmocka_unit_test(test_wrong_counts_of_slots),

@@ -379,7 +379,7 @@ static void resize(struct subject *subject)
         return;
     struct range all = pages_at(BASE, PAGES);
     struct range head = pages_at(BASE, 8);
-    bool forgets = subject->object && subject->object->exclusive;
+    bool forgets = subject->object && object_is_exclusive(subject->object);
     write_all(subject, 500);
     assert_int_equal(space_resize(subject->space, all, 8 * PAGE_SIZE), OK);
     assert_audit();
@@ -484,7 +484,8 @@ static void advise(struct subject *subject)
 {
     struct range all = pages_at(BASE, subject->pages);
     result_t expected = subject->object ? OK : ENOENT;
-    bool forgets = subject->object && subject->object->exclusive && subject->object->ops->forget;
+    bool forgets =
+        subject->object && object_is_exclusive(subject->object) && subject->object->ops->forget;
     write_all(subject, 900);
     assert_int_equal(space_advise(subject->space, all, ADVICE_DONTNEED), expected);
     assert_audit();

@@ -259,6 +259,36 @@ static void test_growing_behind_a_piece_that_was_moved_away(void **state)
     assert_int_equal(read_value(space, page_at(BASE, 5)), 105);
 }
 
+/* Two tables that show one leaf, of which a fork makes a copy: both must follow it, on either side. */
+static void test_a_fork_of_a_piece_that_was_moved_away(void **state)
+{
+    (void)state;
+    const uint64_t aligned = 4 * GIB;
+    struct space *child;
+    virt_t base;
+    map(space, map_at(aligned, 8, RW));
+    write_pages(space, aligned, 8, 100);
+    protect(space, page_at(aligned, 4), 4, PROT_READ | PROT_WRITE | PROT_EXEC);
+    assert_int_equal(
+        space_move(space, pages_at(page_at(aligned, 4), 4), MAP_AT_FIXED, page_at(FAR, 4), &base),
+        OK);
+    assert_int_equal(space_fork(space, &child), OK);
+    const struct region *piece = region_of_node(region_tree_find(&child->tree, page_at(FAR, 4)));
+    assert_false(object_is_alone(piece->object)); /* no table's lock is enough for the leaf */
+    struct space *const sides[] = {space, child};
+    for (unsigned i = 0; i < ARRAY_COUNT(sides); i++) {
+        for (unsigned page = 4; page < 8; page++)
+            assert_int_equal(read_value(sides[i], page_at(FAR, page)), 100 + page);
+        write_value(sides[i], aligned, 7 + i);
+        assert_audit();
+        write_value(sides[i], page_at(FAR, 5), 17 + i);
+        assert_audit();
+    }
+    space_destroy(child);
+    write_pages(space, page_at(FAR, 4), 4, 200);
+    assert_int_equal(read_value(space, aligned), 7);
+}
+
 static void test_promises_grow_and_shrink_with_the_memory(void **state)
 {
     (void)state;
@@ -327,7 +357,7 @@ static void test_share_refuses(void **state)
     args.address = space_user_high();
     assert_int_equal(space_share(other, &args, space, pages_at(BASE, 5), &base), ERANGE);
     assert_false(region->shared);
-    assert_true(region->object->exclusive);
+    assert_true(object_is_exclusive(region->object));
     args.at = MAP_AT_ANY;
     assert_int_equal(space_share(other, &args, space, pages_at(page_at(BASE, 5), 5), &base), OK);
     assert_int_equal(refused(other, MACHINE_WRITE, base.value), FAULT_PROT);
@@ -467,6 +497,7 @@ int main(void)
         TEST(move_at_random),
         TEST(resize_refuses),
         TEST(growing_behind_a_piece_that_was_moved_away),
+        TEST(a_fork_of_a_piece_that_was_moved_away),
         TEST(promises_grow_and_shrink_with_the_memory),
         TEST(advise_refuses_holes),
         TEST(what_is_forgotten_stays_with_the_other_side),
