@@ -7,8 +7,17 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 
 #include <cmocka.h>
+
+/* TEST_FILTER=NAME, with * and ?, runs only tests of that name: what another has left behind does not matter. */
+__attribute__((constructor)) static void filter_tests(void)
+{
+    const char *filter = getenv("TEST_FILTER");
+    if (filter)
+        cmocka_set_test_filter(filter);
+}
 
 /* Of the thread sanitizer, under which a child cannot have threads. */
 void __tsan_init(void) __attribute__((weak));
