@@ -13,12 +13,15 @@ static const EFI_GUID file_system_guid = EFI_SIMPLE_FILE_SYSTEM_PROTOCOL_GUID;
 static const EFI_GUID loaded_image_guid = EFI_LOADED_IMAGE_PROTOCOL_GUID;
 static const EFI_GUID file_info_guid = EFI_FILE_INFO_ID;
 
+/* EFI_NOT_FOUND without a root, too. */
 static EFI_STATUS open_with(EFI_FILE_PROTOCOL *root, const char *path, uint64_t mode,
                             EFI_FILE_PROTOCOL **file)
 {
     CHAR16 wide[PATH_MAX];
     utf16_from_ascii(wide, ARRAY_COUNT(wide), path);
     *file = NULL;
+    if (root == NULL)
+        return EFI_NOT_FOUND;
     return root->Open(root, file, wide, mode, 0);
 }
 
@@ -138,8 +141,6 @@ EFI_STATUS volume_read(const struct volume *volume, const char *path, size_t lim
                        struct text *content)
 {
     EFI_FILE_PROTOCOL *file;
-    if (volume->root == NULL)
-        return EFI_NOT_FOUND;
     EFI_STATUS status = open_file(volume->root, path, &file);
     if (EFI_ERROR(status))
         return status;
@@ -152,8 +153,6 @@ EFI_STATUS volume_size(const struct volume *volume, const char *path, uint64_t *
 {
     EFI_FILE_PROTOCOL *file;
     *size_bytes = 0;
-    if (volume->root == NULL)
-        return EFI_NOT_FOUND;
     EFI_STATUS status = open_file(volume->root, path, &file);
     if (EFI_ERROR(status))
         return status;
@@ -166,8 +165,6 @@ EFI_STATUS volume_read_into(const struct volume *volume, const char *path, void 
                             size_t size_bytes)
 {
     EFI_FILE_PROTOCOL *file;
-    if (volume->root == NULL)
-        return EFI_NOT_FOUND;
     EFI_STATUS status = open_file(volume->root, path, &file);
     if (EFI_ERROR(status))
         return status;

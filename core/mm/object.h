@@ -94,10 +94,9 @@ struct object_ops {
 };
 
 enum object_company {
-    OBJECT_SHARED = 1,  /* a name reaches it, or slots are shown twice: it is not exclusive */
-    OBJECT_WATCHED = 2, /* its file looks at its regions */
-    OBJECT_SCATTERED =
-        4, /* a piece was moved away from the others: one leaf may be in several tables */
+    OBJECT_SHARED = 1,    /* a name reaches it, or slots are shown twice: it is not exclusive */
+    OBJECT_WATCHED = 2,   /* its file looks at its regions */
+    OBJECT_SCATTERED = 4, /* a piece was moved away: one leaf may be in several tables */
 };
 
 struct object {
@@ -152,6 +151,7 @@ static inline bool object_is_exclusive(const struct object *object)
     return (object->company & OBJECT_SHARED) == 0;
 }
 
+/* While faults are kept off, or before it is mapped. */
 void object_set_exclusive(struct object *object, bool exclusive);
 
 /* Is the object known to its regions' space only, and shown there one leaf a page table? Then the space's lock
